@@ -1,0 +1,546 @@
+//! Bodies: empty, bytes, a factory of streams, or a one-shot stream; the same type both ways.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use futures::Stream;
+use http_body::{Frame, SizeHint};
+
+use crate::{BoxError, MaybeSend, MaybeSync};
+
+/// The body of a request or a response.
+///
+/// A request whose body can be had again is replayed after a refresh: empty, bytes, or a factory of streams
+/// ([`Body::replayable`]). A one-shot [`Body::stream`] is sent once; where its request is rejected, the caller gets
+/// the 401 with [`NotReplayed`](crate::NotReplayed).
+///
+/// Implements [`http_body::Body`], and is `Send + Sync + Unpin` whatever it is made from.
+///
+/// ```
+/// use auth_core::Body;
+/// use bytes::Bytes;
+/// use futures::stream;
+///
+/// let text = Body::from("hello");
+/// let chunks = ["a", "b"].map(|text| Ok::<_, std::io::Error>(Bytes::from(text)));
+/// let again = Body::replayable(move || stream::iter(chunks.each_ref().map(|chunk| match chunk {
+///     Ok(bytes) => Ok(bytes.clone()),
+///     Err(error) => Err(std::io::Error::from(error.kind())),
+/// })));
+///
+/// assert!(text.try_clone().is_some() && again.try_clone().is_some());
+/// # futures::executor::block_on(async {
+/// assert_eq!(again.text().await?, "ab");
+/// # Ok::<(), auth_core::BodyError>(()) }).unwrap();
+/// ```
+pub struct Body {
+    /// Read ahead by a peek, to be read first.
+    ahead: VecDeque<Result<Frame<Bytes>, BodyError>>,
+    kind: Kind,
+}
+
+enum Kind {
+    Empty,
+    Bytes(Bytes),
+    Factory(Arc<dyn Factory>, Option<u64>),
+    /// The mutex makes a `Send` stream `Sync`; it is only ever reached through `get_mut`.
+    Stream(Mutex<Frames>),
+}
+
+#[cfg(not(any(target_arch = "wasm32", auth_local)))]
+type Frames = Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError> + Send>>;
+#[cfg(any(target_arch = "wasm32", auth_local))]
+type Frames = Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError>>>;
+
+trait Factory: MaybeSend + MaybeSync {
+    fn make(&self, length: Option<u64>) -> Frames;
+}
+
+impl Body {
+    /// No body.
+    #[must_use]
+    pub fn empty() -> Self {
+        Kind::Empty.into()
+    }
+
+    /// A body that is made anew for each attempt. The factory runs when the attempt's body is first read; its failure
+    /// is a failing item of the stream.
+    pub fn replayable<F, S, B, E>(factory: F) -> Self
+    where
+        F: Fn() -> S + MaybeSend + MaybeSync + 'static,
+        S: Stream<Item = Result<B, E>> + MaybeSend + 'static,
+        B: Into<Bytes>,
+        E: Into<BoxError>,
+    {
+        Kind::Factory(Arc::new(FactoryFn(factory)), None).into()
+    }
+
+    /// A body that can be sent once.
+    pub fn stream<S, B, E>(one_shot: S) -> Self
+    where
+        S: Stream<Item = Result<B, E>> + MaybeSend + 'static,
+        B: Into<Bytes>,
+        E: Into<BoxError>,
+    {
+        Self::wrap(StreamFrames { stream: one_shot, length: None })
+    }
+
+    /// A body that can be sent once, from any [`http_body::Body`]: frames, trailers and size hint are kept. For
+    /// adapters.
+    pub fn wrap<B>(body: B) -> Self
+    where
+        B: http_body::Body<Data = Bytes> + MaybeSend + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Kind::Stream(Mutex::new(Box::pin(Wrapped { body }))).into()
+    }
+
+    /// With the length of a stream that is known before it is read: it is sent as `Content-Length`. A stream that
+    /// then yields another number of bytes fails the request.
+    #[must_use]
+    pub fn with_length(mut self, bytes: u64) -> Self {
+        self.kind = match self.kind {
+            Kind::Factory(factory, _) => Kind::Factory(factory, Some(bytes)),
+            Kind::Stream(frames) => {
+                let frames = frames.into_inner().unwrap_or_else(PoisonError::into_inner);
+                Kind::Stream(Mutex::new(Box::pin(Sized { frames, length: bytes })))
+            }
+            known => known,
+        };
+        self
+    }
+
+    /// The same body once more, where it can be had again: not of a one-shot stream, nor of one that has been read.
+    #[must_use]
+    pub fn try_clone(&self) -> Option<Self> {
+        if !self.ahead.is_empty() {
+            return None;
+        }
+        match &self.kind {
+            Kind::Empty => Some(Kind::Empty.into()),
+            Kind::Bytes(bytes) => Some(Kind::Bytes(bytes.clone()).into()),
+            Kind::Factory(factory, length) => Some(Kind::Factory(Arc::clone(factory), *length).into()),
+            Kind::Stream(_) => None,
+        }
+    }
+
+    /// The whole body, where it is in memory already: nothing for an empty one.
+    #[must_use]
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match &self.kind {
+            _ if !self.ahead.is_empty() => None,
+            Kind::Empty => Some(&[]),
+            Kind::Bytes(bytes) => Some(bytes),
+            Kind::Factory(..) | Kind::Stream(_) => None,
+        }
+    }
+
+    /// Collects the whole body, however large.
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError`] where the stream fails before its end.
+    pub async fn bytes(self) -> Result<Bytes, BodyError> {
+        self.bytes_up_to(usize::MAX).await
+    }
+
+    /// Collects the body, of at most this many bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError`] where the stream fails before its end, or is longer.
+    pub async fn bytes_up_to(mut self, most: usize) -> Result<Bytes, BodyError> {
+        let mut first: Option<Bytes> = None;
+        let mut all = BytesMut::new();
+        while let Some(frame) = self.frame().await {
+            let Ok(data) = frame?.into_data() else { continue };
+            let so_far = if all.is_empty() { first.as_ref().map_or(0, Bytes::len) } else { all.len() };
+            if data.len() > most.saturating_sub(so_far) {
+                return Err(BodyError::new("the body is longer than is allowed"));
+            }
+            // One chunk stays the buffer it came in.
+            match first.take() {
+                None if all.is_empty() => first = Some(data),
+                None => all.extend_from_slice(&data),
+                Some(before) => {
+                    all.reserve(before.len() + data.len());
+                    all.extend_from_slice(&before);
+                    all.extend_from_slice(&data);
+                }
+            }
+        }
+        Ok(first.unwrap_or_else(|| all.freeze()))
+    }
+
+    /// Collects the whole body as UTF-8.
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError`] where the stream fails before its end, or is not UTF-8.
+    pub async fn text(self) -> Result<String, BodyError> {
+        let bytes = self.bytes().await?;
+        String::from_utf8(bytes.into()).map_err(|_| BodyError::new("the body is not UTF-8"))
+    }
+
+    /// Collects the whole body and reads it as JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError`] where the stream fails before its end, or is not JSON of that shape.
+    #[cfg(feature = "json")]
+    pub async fn json<T: serde::de::DeserializeOwned>(self) -> Result<T, BodyError> {
+        let bytes = self.bytes().await?;
+        serde_json::from_slice(&bytes).map_err(BodyError::new)
+    }
+
+    /// The next frame: data, or the trailers. `None` is the end.
+    pub async fn frame(&mut self) -> Option<Result<Frame<Bytes>, BodyError>> {
+        std::future::poll_fn(|cx| http_body::Body::poll_frame(Pin::new(self), cx)).await
+    }
+
+    /// Reads ahead until `bytes` are there or the body has ended. Cancel safe: what was read stays in the body, and
+    /// so does an error, for whoever reads it.
+    pub(crate) async fn read_ahead(&mut self, bytes: usize) {
+        std::future::poll_fn(|cx| {
+            while self.ahead_len() < bytes && !matches!(self.ahead.back(), Some(Err(_))) {
+                match ready!(self.poll_rest(cx)) {
+                    Some(frame) => self.ahead.push_back(frame),
+                    None => break,
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// The first bytes that were read ahead, in one piece, at most `most` of them.
+    pub(crate) fn peeked(&self, most: usize) -> Bytes {
+        let mut all = BytesMut::new();
+        for data in self.ahead.iter().filter_map(|frame| frame.as_ref().ok()?.data_ref()) {
+            let left = most.saturating_sub(all.len());
+            all.extend_from_slice(&data[..data.len().min(left)]);
+        }
+        all.freeze()
+    }
+
+    fn ahead_len(&self) -> usize {
+        self.ahead.iter().filter_map(|frame| Some(frame.as_ref().ok()?.data_ref()?.len())).sum()
+    }
+
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        loop {
+            match &mut self.kind {
+                Kind::Empty => return Poll::Ready(None),
+                Kind::Bytes(bytes) => {
+                    let bytes = std::mem::take(bytes);
+                    self.kind = Kind::Empty;
+                    return Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))));
+                }
+                Kind::Factory(factory, length) => {
+                    let frames = factory.make(*length);
+                    self.kind = Kind::Stream(Mutex::new(frames));
+                }
+                Kind::Stream(frames) => {
+                    let frame = ready!(
+                        frames.get_mut().unwrap_or_else(PoisonError::into_inner).as_mut().poll_frame(cx)
+                    );
+                    if frame.is_none() {
+                        // What has ended is not polled again, and is not kept.
+                        self.kind = Kind::Empty;
+                    }
+                    return Poll::Ready(frame);
+                }
+            }
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let body = self.get_mut();
+        match body.ahead.pop_front() {
+            Some(frame) => Poll::Ready(Some(frame)),
+            None => body.poll_rest(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ahead.is_empty()
+            && match &self.kind {
+                Kind::Empty => true,
+                Kind::Bytes(bytes) => bytes.is_empty(),
+                Kind::Factory(..) | Kind::Stream(_) => false,
+            }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let ahead = self.ahead_len() as u64;
+        let rest = match &self.kind {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Factory(_, Some(length)) => SizeHint::with_exact(*length),
+            Kind::Factory(_, None) => SizeHint::default(),
+            // The lock is free: whoever has `&self` excludes whoever has `&mut self`.
+            Kind::Stream(frames) => {
+                frames.try_lock().map_or_else(|_| SizeHint::default(), |frames| frames.size_hint())
+            }
+        };
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower() + ahead);
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper + ahead);
+        }
+        hint
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            Kind::Empty => "Body(empty)",
+            Kind::Bytes(_) => "Body(bytes)",
+            Kind::Factory(..) => "Body(replayable)",
+            Kind::Stream(_) => "Body(stream)",
+        })
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl From<Kind> for Body {
+    fn from(kind: Kind) -> Self {
+        Self { ahead: VecDeque::new(), kind }
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        if bytes.is_empty() { Self::empty() } else { Kind::Bytes(bytes).into() }
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::from(bytes).into()
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Bytes::from_static(text.as_bytes()).into()
+    }
+}
+
+impl From<()> for Body {
+    fn from((): ()) -> Self {
+        Self::empty()
+    }
+}
+
+struct FactoryFn<F>(F);
+
+impl<F, S, B, E> Factory for FactoryFn<F>
+where
+    F: Fn() -> S + MaybeSend + MaybeSync,
+    S: Stream<Item = Result<B, E>> + MaybeSend + 'static,
+    B: Into<Bytes>,
+    E: Into<BoxError>,
+{
+    fn make(&self, length: Option<u64>) -> Frames {
+        Box::pin(Wrapped { body: StreamFrames { stream: (self.0)(), length } })
+    }
+}
+
+pin_project_lite::pin_project! {
+    struct StreamFrames<S> {
+        #[pin]
+        stream: S,
+        length: Option<u64>,
+    }
+}
+
+impl<S, B, E> http_body::Body for StreamFrames<S>
+where
+    S: Stream<Item = Result<B, E>>,
+    B: Into<Bytes>,
+{
+    type Data = Bytes;
+    type Error = E;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, E>>> {
+        let chunk = ready!(self.project().stream.poll_next(cx));
+        Poll::Ready(chunk.map(|chunk| chunk.map(|data| Frame::data(data.into()))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// Any body, its errors made `BodyError`.
+    struct Wrapped<B> {
+        #[pin]
+        body: B,
+    }
+}
+
+impl<B> http_body::Body for Wrapped<B>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = ready!(self.project().body.poll_frame(cx));
+        Poll::Ready(frame.map(|frame| frame.map_err(BodyError::new)))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A stream whose length was told.
+struct Sized {
+    frames: Frames,
+    length: u64,
+}
+
+impl http_body::Body for Sized {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let body = self.get_mut();
+        let frame = ready!(body.frames.as_mut().poll_frame(cx));
+        if let Some(Ok(data)) =
+            frame.as_ref().map(|frame| frame.as_ref().map(|f| f.data_ref().map_or(0, Bytes::len)))
+        {
+            body.length = body.length.saturating_sub(data as u64);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.length)
+    }
+}
+
+/// Why a body could not be read to its end. Of a request's body it is told apart from the transport's failures
+/// ([`ErrorKind::Body`](crate::ErrorKind::Body)).
+#[derive(Debug, thiserror::Error)]
+#[error("the body could not be read")]
+pub struct BodyError {
+    source: BoxError,
+}
+
+impl BodyError {
+    /// The body failed, and this is why. An error that is one already stays the one it is.
+    #[must_use]
+    pub fn new(cause: impl Into<BoxError>) -> Self {
+        match cause.into().downcast::<BodyError>() {
+            Ok(same) => *same,
+            Err(source) => Self { source },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::{FutureExt as _, StreamExt as _, stream};
+    use http_body::Body as _;
+
+    fn chunks(texts: &'static [&'static str]) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send {
+        stream::iter(texts.iter().map(|text| Ok(Bytes::from_static(text.as_bytes()))))
+    }
+
+    #[test]
+    fn a_body_is_send_sync_and_unpin() {
+        fn check<T: Send + Sync + Unpin>() {}
+        #[cfg(not(auth_local))]
+        check::<Body>();
+    }
+
+    #[test]
+    fn what_was_read_ahead_is_read_again() {
+        let mut body = Body::stream(chunks(&["ab", "cd", "ef"]));
+
+        body.read_ahead(3).now_or_never().unwrap();
+
+        assert_eq!(body.peeked(3), "abc");
+        assert_eq!(body.bytes().now_or_never().unwrap().unwrap(), "abcdef");
+    }
+
+    #[test]
+    fn an_error_met_reading_ahead_reaches_the_reader() {
+        let failing = chunks(&["ab"]).chain(stream::iter([Err(std::io::Error::other("torn"))]));
+        let mut body = Body::stream(failing);
+
+        body.read_ahead(100).now_or_never().unwrap();
+
+        assert_eq!(body.peeked(100), "ab");
+        assert!(body.bytes().now_or_never().unwrap().is_err());
+    }
+
+    #[test]
+    fn reading_ahead_can_be_given_up() {
+        let (sender, receiver) = futures::channel::mpsc::unbounded::<Result<Bytes, std::io::Error>>();
+        let mut body = Body::stream(receiver);
+        sender.unbounded_send(Ok("ab".into())).unwrap();
+
+        assert!(body.read_ahead(4).now_or_never().is_none());
+        sender.unbounded_send(Ok("cd".into())).unwrap();
+        drop(sender);
+
+        assert_eq!(body.bytes().now_or_never().unwrap().unwrap(), "abcd");
+    }
+
+    #[test]
+    fn a_told_length_is_the_size_hint() {
+        let body = Body::stream(chunks(&["ab"])).with_length(2);
+        assert_eq!(body.size_hint().exact(), Some(2));
+
+        let body = Body::replayable(|| chunks(&["ab"])).with_length(2);
+        assert_eq!(body.try_clone().unwrap().size_hint().exact(), Some(2));
+    }
+
+    #[test]
+    fn a_body_longer_than_allowed_is_an_error() {
+        let body = Body::stream(chunks(&["ab", "cd"]));
+        assert!(body.bytes_up_to(3).now_or_never().unwrap().is_err());
+        assert_eq!(
+            Body::stream(chunks(&["ab", "cd"])).bytes_up_to(4).now_or_never().unwrap().unwrap(),
+            "abcd"
+        );
+    }
+}
