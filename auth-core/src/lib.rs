@@ -1,6 +1,7 @@
 //! placeholder
 mod body;
 mod challenge;
+mod client;
 mod contain;
 mod error;
 mod event;
@@ -18,6 +19,7 @@ mod transport;
 pub use async_trait::async_trait;
 pub use body::{Body, BodyError};
 pub use challenge::*;
+pub use client::*;
 pub use error::{Advice, BoxError, Error, ErrorKind};
 pub use event::*;
 pub use maybe::{BoxFuture, MaybeSend, MaybeSync};

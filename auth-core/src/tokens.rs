@@ -201,6 +201,14 @@ impl Tokens {
         self
     }
 
+    /// The same, with a lifetime where only a time of expiry was given: what is left of it now is all there will be,
+    /// wherever the wall clock goes later.
+    pub(crate) fn anchored(mut self, now: SystemTime) -> Self {
+        self.lifetime = self.lifetime.or(self.remaining(now));
+        self.refresh_lifetime = self.refresh_lifetime.or(self.refresh_remaining(now));
+        self
+    }
+
     /// What an answer leaves out stays as it was: the refresh token (RFC 6749 §6) with its lifetime, the scope and
     /// the token type. The sign-in goes on.
     pub(crate) fn succeed(mut self, before: &Tokens) -> Self {

@@ -1,0 +1,327 @@
+//! The client: the road a request takes, with a lease down and with what the response says of it up.
+
+mod marks;
+mod origin;
+
+pub use marks::{Anonymous, Attempt, NoReplay, NotAttached, NotReplayed, NotReplayedReason, Unchanged};
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::{Request, Response, Uri, request, response};
+
+use self::origin::Origin;
+use crate::event::Event;
+use crate::session::bounded::within;
+use crate::{
+    Body, Challenge, ChallengePolicy, Error, ErrorKind, FinalUri, Observed, Session, Stamp,
+    StandardChallenge, Transport, TransportError, Turn,
+};
+
+/// How much of a body is read to look at it, or to use its connection again; and for how long.
+const AHEAD: usize = 64 * 1024;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A client that puts the session's token on each request, and deals with its rejection: one refresh for all, each request
+/// sent again in its turn.
+///
+/// It is itself a [`Transport`], so layers of your own can stand on either side of it. Clones share everything.
+///
+/// ```
+/// use auth_core::{AuthClient, Body, Error, Session, Transport};
+/// use http::{Request, Response};
+///
+/// async fn notes(transport: impl Transport, session: Session) -> Result<Response<Body>, Error> {
+///     let client = AuthClient::builder(transport, session).origin("https://api.example.com").build()?;
+///     let request = Request::get("/notes").body(Body::empty()).expect("a valid request");
+///     client.send(request).await
+/// }
+/// ```
+pub struct AuthClient<T> {
+    inner: Arc<Inner<T>>,
+}
+
+struct Inner<T> {
+    transport: T,
+    session: Session,
+    challenges: Arc<dyn ChallengePolicy>,
+    origins: Vec<Origin>,
+    any_origin: bool,
+    insecure_http: bool,
+}
+
+/// The parts of an [`AuthClient`].
+#[must_use = "a builder does nothing until it builds"]
+pub struct ClientBuilder<T> {
+    transport: T,
+    session: Session,
+    challenges: Arc<dyn ChallengePolicy>,
+    origins: Vec<String>,
+    any_origin: bool,
+    insecure_http: bool,
+}
+
+impl<T: Transport> ClientBuilder<T> {
+    /// An origin that the token may go to: `https://api.example.com`. May be called more than once. Requests elsewhere go
+    /// out bare and their responses are marked [`NotAttached`]. Where there is just one, relative URIs are resolved against
+    /// it.
+    pub fn origin(mut self, origin: impl Into<String>) -> Self {
+        self.origins.push(origin.into());
+        self
+    }
+
+    /// The token goes wherever a request goes. For a client that never sends to anybody else.
+    pub fn any_origin(mut self) -> Self {
+        self.any_origin = true;
+        self
+    }
+
+    /// The token may go over plain `http` to other machines, readable by anyone on the way. For a network that you trust.
+    pub fn allow_insecure_http(mut self) -> Self {
+        self.insecure_http = true;
+        self
+    }
+
+    /// What responses say of the token. Default: [`StandardChallenge`].
+    pub fn challenges(mut self, policy: impl ChallengePolicy) -> Self {
+        self.challenges = Arc::new(policy);
+        self
+    }
+
+    /// Builds the client.
+    ///
+    /// # Errors
+    ///
+    /// [`Misconfigured`](ErrorKind::Misconfigured) where an origin is not one.
+    pub fn build(self) -> Result<AuthClient<T>, Error> {
+        let origins = self.origins.iter().map(|text| Origin::parse(text)).collect::<Result<_, _>>()?;
+        let inner = Inner {
+            transport: self.transport,
+            session: self.session,
+            challenges: self.challenges,
+            origins,
+            any_origin: self.any_origin,
+            insecure_http: self.insecure_http,
+        };
+        Ok(AuthClient { inner: Arc::new(inner) })
+    }
+}
+
+impl<T: Transport> AuthClient<T> {
+    /// A client that sends with this transport, as whoever is signed in to this session.
+    pub fn builder(transport: T, session: Session) -> ClientBuilder<T> {
+        ClientBuilder {
+            transport,
+            session,
+            challenges: Arc::new(StandardChallenge::new()),
+            origins: Vec::new(),
+            any_origin: false,
+            insecure_http: false,
+        }
+    }
+
+    /// The session: to sign in and out, to watch.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.inner.session
+    }
+
+    /// The transport, for requests that are none of the session's business.
+    #[must_use]
+    pub fn transport(&self) -> &T {
+        &self.inner.transport
+    }
+
+    /// Sends the request, with the session's token on it. A response is a response, whatever its status: a 401 comes back
+    /// where the replay was rejected too, or could not be made ([`NotReplayed`]).
+    ///
+    /// A request that carries the token's header already is left alone, and so is one marked [`Anonymous`].
+    ///
+    /// # Errors
+    ///
+    /// By [`kind`](Error::kind): nothing could be sent ([`SignedOut`](ErrorKind::SignedOut),
+    /// [`InsecureOrigin`](ErrorKind::InsecureOrigin), …), there is no response ([`Transport`](ErrorKind::Transport),
+    /// [`Body`](ErrorKind::Body)), or the token was rejected and could not be refreshed: then
+    /// [`response`](Error::response) has the head of the 401.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped at any time: the request is given up, and its place in the queue. A refresh it started goes on.
+    pub async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Error> {
+        let inner = &*self.inner;
+        let (mut head, body) = request.into_parts();
+        head.uri = inner.resolve(head.uri)?;
+        let named = inner.any_origin || inner.origins.iter().any(|origin| origin.is_of(&head.uri));
+        let anonymous = head.extensions.get::<Anonymous>().is_some();
+        if anonymous || !named || head.headers.contains_key(inner.session.scheme().header()) {
+            let mut response = inner.transport.send(Request::from_parts(head, body)).await?;
+            if !named && !anonymous {
+                response.extensions_mut().insert(NotAttached);
+            }
+            return Ok(response);
+        }
+        if !inner.insecure_http && origin::is_insecure(&head.uri) {
+            return Err(Error::new(ErrorKind::InsecureOrigin));
+        }
+        inner.exchange(head, body).await
+    }
+}
+
+/// How far a request has come.
+struct Progress {
+    /// What is needed to send it again.
+    copy: Option<(request::Parts, Body)>,
+    attempt: u8,
+    /// Sent again after a rejection: once a request.
+    replayed: bool,
+    /// Sent again with a new proof: once a request.
+    proved: bool,
+}
+
+impl Progress {
+    fn again(&self) -> Option<(request::Parts, Body)> {
+        let (head, body) = self.copy.as_ref()?;
+        Some((head.clone(), body.try_clone()?))
+    }
+}
+
+impl<T: Transport> Inner<T> {
+    /// A relative URI is one at the named origin.
+    fn resolve(&self, uri: Uri) -> Result<Uri, Error> {
+        if uri.scheme().is_some() && uri.authority().is_some() {
+            return Ok(uri);
+        }
+        let invalid = |detail| Error::detailed(ErrorKind::Misconfigured, detail);
+        let [origin] = &*self.origins else {
+            return Err(invalid("a relative URI needs one named origin"));
+        };
+        match uri.into_parts() {
+            parts if parts.authority.is_some() => Err(invalid("a relative URI begins with a slash")),
+            parts => origin.join(parts.path_and_query.ok_or_else(|| invalid("a URI is empty"))?),
+        }
+    }
+
+    async fn exchange(&self, head: request::Parts, body: Body) -> Result<Response<Body>, Error> {
+        let uri = head.uri.clone();
+        let asked = head.extensions.get::<NoReplay>().is_some();
+        let copy = if asked { None } else { body.try_clone().map(|body| (head.clone(), body)) };
+        let mut progress = Progress { copy, attempt: 0, replayed: false, proved: false };
+        let mut turn = self.session.lease().await?;
+        if head.headers.contains_key(turn.header().0) {
+            // A scheme whose header has another name than it says.
+            return Ok(self.transport.send(Request::from_parts(head, body)).await?);
+        }
+        let mut next = (head, body);
+        loop {
+            let (stamp, unchanged) = (turn.stamp(), turn.is_unchanged());
+            let (mut head, mut body) = self.attempt(next, turn, &mut progress).await?.into_parts();
+            if progress.replayed && unchanged {
+                head.extensions.insert(Unchanged);
+            }
+            let (challenge, observed) = self.read(&uri, &head, &mut body).await;
+            let may = match &challenge {
+                Challenge::Unrelated => return Ok(Response::from_parts(head, body)),
+                Challenge::Expired => !progress.replayed,
+                Challenge::UseDpopNonce => observed == Observed::NewProof && !progress.proved,
+                _ => false,
+            };
+            let Some(again) = progress.again().filter(|_| may) else {
+                if may && challenge == Challenge::Expired {
+                    // However that ends, the 401 is the answer.
+                    let _ = self.session.reject(stamp);
+                    let reason = if asked { NotReplayedReason::Asked } else { NotReplayedReason::Body };
+                    head.extensions.insert(NotReplayed(reason));
+                }
+                head.extensions.insert(challenge);
+                return Ok(Response::from_parts(head, body));
+            };
+            // Before it waits: a waiter holds no connection.
+            self.discard(body).await;
+            turn = if challenge == Challenge::Expired {
+                progress.replayed = true;
+                self.session.recover(stamp).await.map_err(|error| error.with_response(head))?
+            } else {
+                progress.proved = true;
+                self.session.lease().await?
+            };
+            next = again;
+        }
+    }
+
+    /// One attempt, in its turn.
+    async fn attempt(
+        &self,
+        (mut head, body): (request::Parts, Body),
+        turn: Turn,
+        progress: &mut Progress,
+    ) -> Result<Response<Body>, Error> {
+        progress.attempt += 1;
+        let (name, value) = turn.header();
+        head.headers.insert(name.clone(), value.clone());
+        let attempt = Attempt { number: progress.attempt, ticket: turn.ticket(), flight: turn.flight() };
+        head.extensions.insert(attempt);
+        let applied = self.session.scheme().apply(&mut head, &turn);
+        applied.map_err(|error| Error::caused(ErrorKind::Misconfigured, error))?;
+        if progress.replayed {
+            self.session.tell(|| Event::Replayed { flight: attempt.flight, ticket: attempt.ticket });
+        }
+        let send = self.transport.send(Request::from_parts(head, body));
+        Ok(turn.start(send).await?)
+    }
+
+    /// What the response says. It counts only where it came from the request's own origin.
+    async fn read(&self, uri: &Uri, head: &response::Parts, body: &mut Body) -> (Challenge, Observed) {
+        let last = head.extensions.get::<FinalUri>().map_or(uri, |FinalUri(last)| last);
+        let observed = self.session.scheme().observe(last, head);
+        if !origin::is_same(uri, last) {
+            return (Challenge::Unrelated, observed);
+        }
+        let bytes = self.challenges.peek(head).min(AHEAD);
+        if bytes > 0 {
+            let _ = within(self.session.runtime(), PAUSE, body.read_ahead(bytes)).await;
+        }
+        (self.challenges.challenge(head, &body.peeked(bytes)), observed)
+    }
+
+    /// Reads a short body to its end, so that its connection can be used again; drops a long or slow one.
+    async fn discard(&self, mut body: Body) {
+        let drain = async {
+            let mut left = AHEAD;
+            while let Some(Ok(frame)) = body.frame().await {
+                let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, bytes::Bytes::len)) else {
+                    return;
+                };
+                left = rest;
+            }
+        };
+        let _ = within(self.session.runtime(), PAUSE, drain).await;
+    }
+}
+
+#[cfg_attr(not(any(target_arch = "wasm32", auth_local)), async_trait)]
+#[cfg_attr(any(target_arch = "wasm32", auth_local), async_trait(?Send))]
+impl<T: Transport> Transport for AuthClient<T> {
+    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
+        Ok(AuthClient::send(self, request).await?)
+    }
+}
+
+impl<T> Clone for AuthClient<T> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<T> fmt::Debug for AuthClient<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthClient").field("session", &self.inner.session).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for ClientBuilder<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder").field("origins", &self.origins).finish_non_exhaustive()
+    }
+}

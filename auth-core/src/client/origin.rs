@@ -1,0 +1,141 @@
+//! Origins: where a token may go.
+
+use std::net::IpAddr;
+
+use http::Uri;
+use http::uri::{Authority, PathAndQuery, Scheme};
+
+use crate::{Error, ErrorKind};
+
+/// Scheme, host and port (RFC 6454 §4).
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    scheme: Scheme,
+    authority: Authority,
+}
+
+impl Origin {
+    pub(super) fn parse(text: &str) -> Result<Self, Error> {
+        let invalid = |detail| Error::detailed(ErrorKind::Misconfigured, detail);
+        let uri: Uri = text.parse().map_err(|_| invalid("an origin is not a URI"))?;
+        let parts = uri.into_parts();
+        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
+            return Err(invalid("an origin is a scheme and a host: https://api.example.com"));
+        };
+        if scheme != Scheme::HTTPS && scheme != Scheme::HTTP {
+            return Err(invalid("an origin's scheme is https or http"));
+        }
+        if authority.as_str().contains('@') {
+            return Err(invalid("an origin has no user name"));
+        }
+        if parts.path_and_query.is_some_and(|path| path.as_str() != "/") {
+            return Err(invalid("an origin has no path: put it into the requests' URIs"));
+        }
+        Ok(Self { scheme, authority })
+    }
+
+    pub(super) fn is_of(&self, uri: &Uri) -> bool {
+        let (Some(scheme), Some(host)) = (uri.scheme(), uri.host()) else { return false };
+        *scheme == self.scheme
+            && host.eq_ignore_ascii_case(self.authority.host())
+            && port(scheme, uri.port_u16()) == port(&self.scheme, self.authority.port_u16())
+    }
+
+    /// This path at this origin.
+    pub(super) fn join(&self, path: PathAndQuery) -> Result<Uri, Error> {
+        let builder = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
+        builder.path_and_query(path).build().map_err(|error| Error::caused(ErrorKind::Misconfigured, error))
+    }
+}
+
+/// Whether both have the same origin. A URI without one has none in common with anything.
+pub(super) fn is_same(one: &Uri, other: &Uri) -> bool {
+    let (Some(scheme), Some(host)) = (one.scheme(), one.host()) else { return false };
+    other.scheme() == Some(scheme)
+        && other.host().is_some_and(|other| other.eq_ignore_ascii_case(host))
+        && port(scheme, one.port_u16()) == port(scheme, other.port_u16())
+}
+
+/// Whether what is sent there can be read on the way: anything but https, unless it stays on this machine.
+pub(super) fn is_insecure(uri: &Uri) -> bool {
+    uri.scheme() != Some(&Scheme::HTTPS) && !uri.host().is_some_and(is_loopback)
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return address.is_loopback();
+    }
+    let name = host.to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+fn port(scheme: &Scheme, named: Option<u16>) -> Option<u16> {
+    named.or_else(|| match scheme {
+        _ if *scheme == Scheme::HTTPS => Some(443),
+        _ if *scheme == Scheme::HTTP => Some(80),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uri(text: &'static str) -> Uri {
+        Uri::from_static(text)
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        let origin = Origin::parse("https://api.example.com").unwrap();
+
+        assert!(origin.is_of(&uri("https://API.example.com:443/x?y")));
+        for other in
+            ["http://api.example.com/", "https://api.example.com:8443/", "https://example.com/", "/x"]
+        {
+            assert!(!origin.is_of(&uri(other)), "{other}");
+        }
+        assert!(is_same(&uri("http://a/x"), &uri("http://A:80/y")));
+        assert!(!is_same(&uri("http://a/x"), &uri("https://a/x")));
+        assert!(!is_same(&uri("/x"), &uri("/x")));
+    }
+
+    #[test]
+    fn what_is_no_origin_is_refused() {
+        for text in [
+            "",
+            "api.example.com",
+            "https://",
+            "ftp://a",
+            "https://user@a",
+            "https://a/v1",
+            "https://a?x",
+            "/x",
+        ] {
+            assert_eq!(Origin::parse(text).unwrap_err().kind(), ErrorKind::Misconfigured, "{text}");
+        }
+        assert!(Origin::parse("http://[::1]:8080/").is_ok());
+    }
+
+    #[test]
+    fn plain_http_is_secure_on_this_machine_alone() {
+        for text in [
+            "http://localhost:1/",
+            "http://127.8.9.1/",
+            "http://[::1]/",
+            "http://app.LOCALHOST/",
+            "https://a/",
+        ] {
+            assert!(!is_insecure(&uri(text)), "{text}");
+        }
+        for text in [
+            "http://example.com/",
+            "http://127.0.0.1.example.com/",
+            "http://localhost.example.com/",
+            "ws://a/",
+        ] {
+            assert!(is_insecure(&uri(text)), "{text}");
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! The books: what the store should hold, what it is known to hold, and what a loaded content means beside that.
+//!
+//! Plain data under the state's lock. The ledger writes the newest desired content until written = desired, so writes
+//! cannot overtake each other and nothing ever needs undoing (invariant 9).
+
+use std::sync::Arc;
+
+use futures::channel::oneshot;
+
+use crate::{StoreError, Tokens};
+
+/// What a write came to. Everybody who waited for it shares the error.
+pub(crate) type Wrote = Result<(), Arc<StoreError>>;
+
+/// Those who waited for a write, with what it came to: to be sent outside the lock.
+pub(crate) type Told = Vec<(oneshot::Sender<Wrote>, Wrote)>;
+
+pub(crate) struct Books {
+    desired: Content,
+    origin: Origin,
+    /// The desired content's number; of the newest that the store holds; of the newest whose write was answered.
+    number: u64,
+    written: u64,
+    tried: u64,
+    /// What this session last loaded, saved, cleared or adopted there. Empty at first.
+    base: Option<Arc<Tokens>>,
+    last: Wrote,
+    waiters: Vec<(u64, oneshot::Sender<Wrote>)>,
+}
+
+#[derive(Clone)]
+pub(crate) enum Content {
+    Pair(Arc<Tokens>),
+    Nothing,
+    /// Nothing, but only if the store still holds this pair.
+    NothingFor(Arc<Tokens>),
+}
+
+/// Who wants it there: it decides what a write without a lock, or one that lost its lock, may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// It came from the store.
+    Store,
+    /// A sign-in or a sign-out: it wins over whatever is there.
+    Identity,
+    /// A flight: it must not overwrite what somebody else made meanwhile.
+    Flight,
+}
+
+/// One write to be made.
+#[derive(Clone)]
+pub(crate) struct Order {
+    pub(crate) number: u64,
+    pub(crate) content: Content,
+    pub(crate) origin: Origin,
+}
+
+/// What the store's content means to a flight.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// It is what memory has, or older: memory's pair is the one to refresh.
+    Ours,
+    /// Memory's pair is not there yet, and nobody else's is: it is saved first.
+    SaveFirst,
+    /// Another process rotated the pair of this sign-in.
+    Rotated,
+    /// Another process signed somebody in.
+    OtherSignIn,
+    /// Another process emptied it.
+    Emptied,
+}
+
+impl Books {
+    pub(crate) fn new() -> Self {
+        Self {
+            desired: Content::Nothing,
+            origin: Origin::Store,
+            number: 0,
+            written: 0,
+            tried: 0,
+            base: None,
+            last: Ok(()),
+            waiters: Vec::new(),
+        }
+    }
+
+    /// Wants this content in the store, and says under which number.
+    pub(crate) fn want(&mut self, content: Content, origin: Origin) -> u64 {
+        self.desired = content;
+        self.origin = origin;
+        self.number += 1;
+        self.number
+    }
+
+    /// This content is there already: it was loaded.
+    pub(crate) fn found(&mut self, loaded: Option<Arc<Tokens>>) {
+        self.desired = loaded.clone().map_or(Content::Nothing, Content::Pair);
+        self.origin = Origin::Store;
+        self.number += 1;
+        self.written = self.number;
+        self.tried = self.number;
+        self.base = loaded;
+    }
+
+    fn is_unsaved(&self) -> bool {
+        self.written < self.number
+    }
+
+    /// The write that is due: one not tried yet.
+    pub(crate) fn due(&self) -> Option<Order> {
+        (self.tried < self.number).then(|| self.order())
+    }
+
+    /// The write that has to come before a load: a sign-in's or a sign-out's, which no content of the store overrules. A
+    /// flight's is decided upon after the load.
+    pub(crate) fn due_before_load(&self) -> Option<Order> {
+        (self.is_unsaved() && self.origin == Origin::Identity).then(|| self.order())
+    }
+
+    fn order(&self) -> Order {
+        Order { number: self.number, content: self.desired.clone(), origin: self.origin }
+    }
+
+    /// Wants the newest content tried again.
+    pub(crate) fn try_again(&mut self) -> u64 {
+        if self.is_unsaved() {
+            self.tried = self.number - 1;
+        }
+        self.number
+    }
+
+    /// A write was answered. Returns whom to tell what, and the answer before it, to be dropped outside the lock.
+    pub(crate) fn answered(&mut self, order: &Order, wrote: Wrote) -> (Told, Wrote) {
+        self.tried = self.tried.max(order.number);
+        if wrote.is_ok() {
+            self.written = self.written.max(order.number);
+            match &order.content {
+                Content::Pair(tokens) => self.base = Some(Arc::clone(tokens)),
+                Content::Nothing => self.base = None,
+                // Whether the store was this pair's to clear, the write does not tell.
+                Content::NothingFor(_) => {}
+            }
+        }
+        let before = std::mem::replace(&mut self.last, wrote);
+        let (done, waiting) = self.waiters.drain(..).partition(|(number, _)| *number <= self.tried);
+        self.waiters = waiting;
+        let told = done.into_iter().map(|(_, sender): (u64, _)| (sender, self.last.clone())).collect();
+        (told, before)
+    }
+
+    /// Nobody will make the writes that are due: their waiters are told.
+    pub(crate) fn abandoned(&mut self, why: &Arc<StoreError>) -> (Told, Wrote) {
+        self.tried = self.number;
+        let before = std::mem::replace(&mut self.last, Err(Arc::clone(why)));
+        (self.waiters.drain(..).map(|(_, sender)| (sender, Err(Arc::clone(why)))).collect(), before)
+    }
+
+    /// What the write of this number, or of a newer one, came to.
+    pub(crate) fn wait(&mut self, number: u64) -> oneshot::Receiver<Wrote> {
+        let (sender, receiver) = oneshot::channel();
+        // Nobody waits yet, so sending wakes nobody.
+        if self.written >= number {
+            let _ = sender.send(Ok(()));
+        } else if self.tried >= number {
+            let _ = sender.send(self.last.clone());
+        } else {
+            self.waiters.push((number, sender));
+        }
+        receiver
+    }
+
+    /// The same for this pair, unless something newer is wanted in the store.
+    pub(crate) fn wait_for(&mut self, pair: &Tokens) -> Option<oneshot::Receiver<Wrote>> {
+        let newest = matches!(&self.desired, Content::Pair(tokens) if tokens.same_pair(pair));
+        newest.then(|| self.wait(self.number))
+    }
+
+    /// What the store's content means; where it is memory's own pair, that is saved.
+    pub(crate) fn read(&mut self, loaded: Option<&Tokens>) -> Reading {
+        let memory = match &self.desired {
+            Content::Pair(tokens) => Some(tokens),
+            Content::Nothing | Content::NothingFor(_) => None,
+        };
+        if self.is_unsaved() && self.origin == Origin::Identity {
+            return Reading::SaveFirst;
+        }
+        if same(loaded, memory.map(|tokens| &**tokens)) {
+            self.base = memory.cloned();
+            self.written = self.number;
+            return Reading::Ours;
+        }
+        if same(loaded, self.base.as_deref()) {
+            return if self.is_unsaved() { Reading::SaveFirst } else { Reading::Ours };
+        }
+        match (loaded, memory) {
+            (None, _) => Reading::Emptied,
+            (Some(loaded), Some(memory)) if loaded.sign_in_id() == memory.sign_in_id() => Reading::Rotated,
+            (Some(_), _) => Reading::OtherSignIn,
+        }
+    }
+}
+
+fn same(one: Option<&Tokens>, other: Option<&Tokens>) -> bool {
+    match (one, other) {
+        (None, None) => true,
+        (Some(one), Some(other)) => one.same_pair(other),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SignInId;
+
+    fn pair(name: &str, sign_in: u64) -> Arc<Tokens> {
+        let tokens = Tokens::new(format!("T{name}")).unwrap().with_refresh_token(format!("R{name}"));
+        Arc::new(tokens.with_sign_in_id(Some(SignInId::from_random(0, sign_in))))
+    }
+
+    fn written(pair: &Arc<Tokens>) -> Books {
+        let mut books = Books::new();
+        books.want(Content::Pair(Arc::clone(pair)), Origin::Identity);
+        let order = books.due().unwrap();
+        drop(books.answered(&order, Ok(())));
+        books
+    }
+
+    #[test]
+    fn a_store_that_holds_memorys_pair_is_ours() {
+        let r0 = pair("0", 1);
+        assert_eq!(written(&r0).read(Some(&r0)), Reading::Ours);
+    }
+
+    #[test]
+    fn another_pair_of_this_sign_in_was_rotated_elsewhere() {
+        assert_eq!(written(&pair("0", 1)).read(Some(&pair("1", 1))), Reading::Rotated);
+    }
+
+    #[test]
+    fn another_sign_in_is_another_identity_even_without_an_id() {
+        let mut books = written(&pair("0", 1));
+        assert_eq!(books.read(Some(&pair("1", 2))), Reading::OtherSignIn);
+        let unmarked = Tokens::new("T1").unwrap();
+        assert_eq!(books.read(Some(&unmarked)), Reading::OtherSignIn);
+    }
+
+    /// K7: emptied by another process, or empty because our first save failed.
+    #[test]
+    fn an_empty_store_is_emptied_only_if_it_was_not_empty_before() {
+        assert_eq!(written(&pair("0", 1)).read(None), Reading::Emptied);
+
+        let mut books = Books::new();
+        books.want(Content::Pair(pair("0", 1)), Origin::Identity);
+        let order = books.due().unwrap();
+        drop(books.answered(&order, Err(Arc::new(StoreError::new("full")))));
+        assert_eq!(books.read(None), Reading::SaveFirst);
+    }
+
+    /// K2: a rotated pair that could not be saved is saved before the next refresh, unless somebody else was there.
+    #[test]
+    fn an_unsaved_rotation_is_saved_first() {
+        let (r0, r1) = (pair("0", 1), pair("1", 1));
+        let mut books = written(&r0);
+        books.want(Content::Pair(Arc::clone(&r1)), Origin::Flight);
+        let order = books.due().unwrap();
+        drop(books.answered(&order, Err(Arc::new(StoreError::new("full")))));
+        assert!(books.due().is_none(), "it was tried");
+
+        assert_eq!(books.read(Some(&r0)), Reading::SaveFirst);
+        assert_eq!(books.read(Some(&pair("2", 1))), Reading::Rotated);
+        assert_eq!(books.try_again(), 2);
+        assert!(books.due().is_some());
+
+        assert_eq!(books.read(Some(&r1)), Reading::Ours, "the write had arrived after all");
+        assert!(!books.is_unsaved());
+    }
+
+    #[test]
+    fn a_sign_in_that_is_not_saved_yet_adopts_nothing() {
+        let mut books = written(&pair("0", 1));
+        books.want(Content::Pair(pair("5", 2)), Origin::Identity);
+        assert_eq!(books.read(Some(&pair("1", 1))), Reading::SaveFirst);
+        assert!(books.due_before_load().is_some());
+    }
+}

@@ -1,0 +1,160 @@
+//! Building a session: its parts and its numbers.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Session;
+use super::core::Core;
+use super::listen::Events;
+use super::policy::{PersistFailure, Policy};
+use crate::event::{Event, Listener, SessionEnded};
+use crate::{Bearer, MaybeSend, MaybeSync, MemoryStore, Refresher, Runtime, Scheme, TokenStore};
+
+/// The parts of a [`Session`] and its numbers. Only the refresher has no default.
+///
+/// | part | default |
+/// | --- | --- |
+/// | [`store`](Self::store) | [`MemoryStore`] |
+/// | [`runtime`](Self::runtime) | `StandaloneRuntime` (feature `standalone`) |
+/// | [`scheme`](Self::scheme) | [`Bearer`] |
+#[must_use = "a builder does nothing until it builds"]
+pub struct SessionBuilder {
+    refresher: Arc<dyn Refresher>,
+    store: Option<Arc<dyn TokenStore>>,
+    scheme: Option<Arc<dyn Scheme>>,
+    runtime: Option<Arc<dyn Runtime>>,
+    listeners: Vec<Listener>,
+    policy: Policy,
+}
+
+impl SessionBuilder {
+    pub(super) fn new(refresher: Arc<dyn Refresher>) -> Self {
+        Self {
+            refresher,
+            store: None,
+            scheme: None,
+            runtime: None,
+            listeners: Vec::new(),
+            policy: Policy::default(),
+        }
+    }
+
+    /// Where tokens survive the session. It is read when the first request needs it.
+    pub fn store(mut self, store: impl TokenStore) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Where the session's own tasks run.
+    pub fn runtime(mut self, runtime: impl Runtime) -> Self {
+        self.runtime = Some(Arc::new(runtime));
+        self
+    }
+
+    /// How a token goes onto a request.
+    pub fn scheme(mut self, scheme: impl Scheme) -> Self {
+        self.scheme = Some(Arc::new(scheme));
+        self
+    }
+
+    /// Told of everything that happens, in order, by a task of its own: a slow listener delays later events, and nothing
+    /// else. It must not block its thread. May be called more than once.
+    pub fn on_event(mut self, listener: impl Fn(&Event) + MaybeSend + MaybeSync + 'static) -> Self {
+        self.listeners.push(Arc::new(listener));
+        self
+    }
+
+    /// Told once when the session ends: go to the login page. Not after a sign-out.
+    pub fn on_session_ended(self, hook: impl Fn(&SessionEnded) + MaybeSend + MaybeSync + 'static) -> Self {
+        self.on_event(move |event| {
+            if let Event::Ended(ended) = event {
+                hook(ended);
+            }
+        })
+    }
+
+    /// What to do where a new pair cannot be saved. Default: go on from memory.
+    pub fn persist_failure(mut self, choice: PersistFailure) -> Self {
+        self.policy.persist_failure = choice;
+        self
+    }
+
+    /// One refresh, from its start to its answer, calls made again included. Default: 30 s, what a user waits for a page.
+    pub fn refresh_timeout(mut self, whole: Duration) -> Self {
+        self.policy.flight = whole;
+        self
+    }
+
+    /// One call of the refresher. Default: 15 s, half of the whole, so that a lost answer can be asked for again.
+    pub fn attempt_timeout(mut self, one: Duration) -> Self {
+        self.policy.attempt = one;
+        self
+    }
+
+    /// One call of the store. Default: 5 s; a disk or a cache that takes longer is down.
+    pub fn store_timeout(mut self, one: Duration) -> Self {
+        self.policy.store_call = one;
+        self
+    }
+
+    /// Waiting for the store's lock. Default: 10 s, so that what another process made meanwhile can still be adopted.
+    pub fn lock_timeout(mut self, wait: Duration) -> Self {
+        self.policy.store_lock = wait;
+        self
+    }
+
+    /// How many tokens may be rejected as soon as they were issued within 30 s, before requests fail as
+    /// [`ExcessiveRefresh`](crate::ErrorKind::ExcessiveRefresh). Default: 5. `None` switches the limit off.
+    pub fn max_rejections(mut self, most: Option<usize>) -> Self {
+        self.policy.rejections = most;
+        self
+    }
+
+    /// How many requests may wait for one refresh, before more fail as [`QueueFull`](crate::ErrorKind::QueueFull).
+    /// Default: 65,536.
+    pub fn max_waiters(mut self, most: usize) -> Self {
+        self.policy.max_waiters = most;
+        self
+    }
+
+    /// How long requests that are never polled may hold up the others of their queue, in total. Default: 500 ms.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.policy.patience = patience;
+        self
+    }
+
+    /// Builds the session. It does nothing until somebody uses it.
+    ///
+    /// # Panics
+    ///
+    /// Without a [`runtime`](Self::runtime), in a build without the feature `standalone` (or on wasm32, where there is no
+    /// thread for it).
+    #[must_use]
+    pub fn build(self) -> Session {
+        let runtime = self
+            .runtime
+            .or_else(standalone)
+            .expect("a session needs a runtime: name one, or enable `standalone`");
+        let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+        let scheme = self.scheme.unwrap_or_else(|| Arc::new(Bearer));
+        let events = Events::new(self.listeners);
+        Session::from_core(Core::new(self.refresher, store, scheme, runtime, self.policy, events))
+    }
+}
+
+#[cfg(all(feature = "standalone", not(any(target_arch = "wasm32", auth_local))))]
+fn standalone() -> Option<Arc<dyn Runtime>> {
+    Some(Arc::new(crate::StandaloneRuntime::new()))
+}
+
+#[cfg(not(all(feature = "standalone", not(any(target_arch = "wasm32", auth_local)))))]
+fn standalone() -> Option<Arc<dyn Runtime>> {
+    None
+}
+
+impl fmt::Debug for SessionBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionBuilder").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}

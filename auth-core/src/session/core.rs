@@ -1,0 +1,385 @@
+//! The core: the state's lock, and what follows from each change once the lock has been given back.
+//!
+//! Invariant 11 is kept here: [`Core::change`] is the only place that locks the state, the closure it runs is plain code of
+//! this crate, and everything foreign (wakers, callbacks, spawning, dropping) is put into an [`After`] and happens when the
+//! lock is free.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+
+use super::books::Told;
+use super::drive;
+use super::flight::{Flight, Outcome, Promise};
+use super::lease::{Lease, Snapshot, Stamp};
+use super::ledger::Ledger;
+use super::listen::{self, Events};
+use super::load;
+use super::policy::{Policy, unit};
+use super::reentry::SessionId;
+use super::state::{Ask, Candidate, Decision, Landing, Leftovers, State, Times};
+use super::turn::Place;
+use super::watch::Watched;
+use crate::contain::quietly;
+use crate::event::{Event, SessionEnded};
+use crate::{
+    BoxFuture, Error, ErrorKind, InvalidToken, Refresher, Runtime, Scheme, SignInId, TokenStore, Tokens,
+};
+
+pub(crate) struct Core {
+    pub(crate) id: SessionId,
+    pub(crate) refresher: Arc<dyn Refresher>,
+    pub(crate) store: Arc<dyn TokenStore>,
+    pub(crate) scheme: Arc<dyn Scheme>,
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) policy: Policy,
+    pub(crate) ledger: Ledger,
+    pub(crate) events: Events,
+    pub(crate) watched: Arc<Watched>,
+    /// How this session's soft windows differ from those of others: 0 to 1.
+    chance: f64,
+    /// The runtime's random bits, stretched: jitter is wanted under the lock, where nothing foreign is called.
+    seed: AtomicU64,
+    /// What the fast path reads: the state's snapshot, as of the last change.
+    published: ArcSwapOption<Snapshot>,
+    state: Mutex<State>,
+}
+
+/// What follows from a change, in this order: landed and failed flights, loads, tasks.
+#[derive(Default)]
+pub(crate) struct After {
+    events: Vec<Event>,
+    landed: Vec<(Arc<Flight>, Outcome)>,
+    opened: Vec<Arc<Flight>>,
+    loads: Vec<(Arc<Promise>, Outcome)>,
+    told: Told,
+    tasks: Vec<BoxFuture<'static, ()>>,
+    revoke: Vec<Arc<Tokens>>,
+    write: bool,
+    wakers: Vec<Waker>,
+    trash: Vec<Trash>,
+}
+
+/// What is only kept to be dropped outside the lock.
+#[expect(dead_code, reason = "held for its destructor")]
+enum Trash {
+    Snapshot(Option<Arc<Snapshot>>),
+    State(super::state::Trash),
+    Wrote(super::books::Wrote),
+}
+
+/// What a caller gets to wait for.
+pub(crate) enum Granted {
+    Lease(Lease),
+    Place(Place),
+    Flight(Arc<Flight>),
+    Load(Arc<Promise>),
+    Nothing,
+}
+
+impl Core {
+    #[expect(clippy::too_many_arguments, reason = "called once, by the builder that names them")]
+    pub(crate) fn new(
+        refresher: Arc<dyn Refresher>,
+        store: Arc<dyn TokenStore>,
+        scheme: Arc<dyn Scheme>,
+        runtime: Arc<dyn Runtime>,
+        policy: Policy,
+        events: Events,
+    ) -> Self {
+        let state = State::new();
+        let (chance, seed) = (unit(runtime.random()), AtomicU64::new(runtime.random()));
+        Self {
+            id: SessionId::next(),
+            refresher,
+            store,
+            scheme,
+            runtime,
+            policy,
+            ledger: Ledger::new(),
+            events,
+            watched: Arc::new(Watched::new(state.session_state())),
+            chance,
+            seed,
+            published: ArcSwapOption::empty(),
+            state: Mutex::new(state),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.runtime.elapsed()
+    }
+
+    /// A new sign-in's id: from the runtime, since it has to differ between processes.
+    pub(crate) fn sign_in_id(&self) -> SignInId {
+        SignInId::from_random(self.runtime.random(), self.runtime.random())
+    }
+
+    /// The tokens behind this lease, or behind a newer one of the same sign-in.
+    pub(crate) fn tokens(&self, stamp: Stamp) -> Option<Arc<Tokens>> {
+        let snapshot = self.published.load();
+        let snapshot = snapshot.as_ref().filter(|snapshot| snapshot.stamp.epoch == stamp.epoch)?;
+        Some(Arc::clone(&snapshot.tokens))
+    }
+
+    /// An event that is not part of a change.
+    pub(crate) fn tell(self: &Arc<Self>, event: impl FnOnce() -> Event) {
+        if self.events.anyone_listens() && self.events.push([event()]) {
+            self.runtime.spawn(listen::deliver(self));
+        }
+    }
+
+    /// Random bits (SplitMix64).
+    pub(crate) fn roll(&self) -> u64 {
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut bits = self.seed.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^ (bits >> 31)
+    }
+
+    /// The fast path: one load, one clock read, one clone. No lock, no allocation.
+    pub(crate) fn fast(&self) -> Option<Lease> {
+        let snapshot = self.published.load();
+        let snapshot = snapshot.as_ref()?;
+        snapshot.is_free(self.now()).then(|| snapshot.lease())
+    }
+
+    /// The newest lease whatever its age, for a waiter at its turn: rows 1 and 2, then use it.
+    pub(crate) fn at_turn(self: &Arc<Self>, epoch: u64) -> Result<Lease, Error> {
+        if let Some(snapshot) = &*self.published.load()
+            && snapshot.stamp.epoch == epoch
+        {
+            return Ok(snapshot.lease());
+        }
+        let refusal = self.change(|state, _| state.foreign(epoch));
+        Err(refusal.unwrap_or_else(|| Error::new(ErrorKind::SessionChanged)))
+    }
+
+    /// One critical section, and then what follows from it.
+    pub(crate) fn change<R>(self: &Arc<Self>, change: impl FnOnce(&mut State, &mut After) -> R) -> R {
+        let mut after = After::default();
+        let (result, deliver) = {
+            // Not poisoned by anything foreign: only plain code of this crate runs under it.
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let result = change(&mut state, &mut after);
+            self.publish(&mut state, &mut after);
+            (result, self.events.push(after.events.drain(..)))
+        };
+        after.happen(self, deliver);
+        result
+    }
+
+    /// Shows the fast path and the watchers what the state has become. Under the state's lock, so that they see changes in
+    /// their order.
+    fn publish(&self, state: &mut State, after: &mut After) {
+        let newest = state.snapshot();
+        if let Some(snapshot) = newest {
+            snapshot.held.store(state.holds(), Ordering::Release);
+        }
+        let shown = self.published.load();
+        let same = match (newest, shown.as_ref()) {
+            (Some(newest), Some(shown)) => Arc::ptr_eq(newest, shown),
+            (None, None) => true,
+            _ => false,
+        };
+        drop(shown);
+        if !same {
+            after.trash.push(Trash::Snapshot(self.published.swap(newest.cloned())));
+        }
+        after.wakers.extend(self.watched.set(state.session_state()));
+        after.trash.push(Trash::State(std::mem::take(&mut state.trash)));
+    }
+
+    /// The one decision, and acting on it, under one lock.
+    pub(crate) fn ask(self: &Arc<Self>, ask: Ask, placed: bool) -> Result<Granted, Error> {
+        let now = self.now();
+        self.change(|state, after| {
+            self.look(state, after, now);
+            let (flight, start) = match state.ask(ask, now, &self.policy) {
+                Decision::Use(snapshot) => return Ok(Granted::Lease(snapshot.lease())),
+                Decision::UseAndStart(snapshot, flight) => {
+                    self.start(after, &flight);
+                    return Ok(Granted::Lease(snapshot.lease()));
+                }
+                Decision::Load(promise) => return Ok(Granted::Load(promise)),
+                Decision::StartLoad(id, promise) => {
+                    after.tasks.push(load::load(self, id));
+                    return Ok(Granted::Load(promise));
+                }
+                Decision::Nothing => return Ok(Granted::Nothing),
+                Decision::Fail(error) => return Err(error),
+                Decision::End(reason, error) => {
+                    after.write = true;
+                    after.events.push(Event::Ended(SessionEnded { reason, error: error.clone() }));
+                    return Err(error);
+                }
+                Decision::Join(flight) => (flight, false),
+                Decision::Start(flight) => (flight, true),
+            };
+            if start {
+                self.start(after, &flight);
+            }
+            if !placed {
+                return Ok(Granted::Flight(flight));
+            }
+            let number =
+                flight.queue.join(self.policy.max_waiters).ok_or_else(|| Error::new(ErrorKind::QueueFull))?;
+            Ok(Granted::Place(Place { flight, number }))
+        })
+    }
+
+    /// A flight that was put into its slot gets its driver, whose guard answers for it from now on.
+    fn start(self: &Arc<Self>, after: &mut After, flight: &Arc<Flight>) {
+        after.events.push(Event::RefreshStarted { flight: flight.id, cause: flight.cause });
+        after.tasks.push(drive::drive(self, flight));
+    }
+
+    /// Ends what is past its deadline, on a runtime that nobody drives, say.
+    fn look(&self, state: &mut State, after: &mut After, now: Duration) {
+        let (landing, load) = state.expire(now, self.roll(), &self.policy);
+        if let Some(landing) = landing {
+            self.landed(after, landing);
+        }
+        if let Some((promise, error)) = load {
+            after.loads.push((promise, Err(error)));
+        }
+    }
+
+    /// The same look, by a waiter.
+    pub(crate) fn look_now(self: &Arc<Self>) {
+        let now = self.now();
+        self.change(|state, after| self.look(state, after, now));
+    }
+
+    /// Tells everybody how a flight ended.
+    pub(crate) fn landed(&self, after: &mut After, landing: Landing) {
+        match landing {
+            Landing::Published { flight, stamp, unchanged, adopted } => {
+                let waiters = flight.queue.waiting();
+                after.events.push(Event::Refreshed { flight: flight.id, stamp, adopted, unchanged, waiters });
+                after.landed.push((flight, Ok(())));
+            }
+            Landing::Failed { flight, error } => {
+                after.events.push(Event::RefreshFailed { flight: flight.id, error: error.clone() });
+                after.landed.push((flight, Err(error)));
+            }
+            Landing::Draining { flight, error } => {
+                after.events.push(Event::RefreshFailed { flight: flight.id, error: error.clone() });
+                after.events.push(Event::Draining);
+                after.landed.push((flight, Err(error)));
+            }
+            Landing::Ended { flight, reason, error } => {
+                after.write = true;
+                after.events.push(Event::RefreshFailed { flight: flight.id, error: error.clone() });
+                after.events.push(Event::Ended(SessionEnded { reason, error: error.clone() }));
+                after.landed.push((flight, Err(error)));
+            }
+            Landing::Followed { flight, epoch } => {
+                after.events.push(Event::IdentityChanged { epoch });
+                after.landed.push((flight, Err(Error::new(ErrorKind::SessionChanged))));
+            }
+            Landing::Over => {}
+        }
+    }
+
+    /// Tokens with what foreign code and clocks say of them. Not under the lock.
+    ///
+    /// `born` now, of a refresher, they are never taken for expired: a clock that disagrees with the server's would make
+    /// every request refresh. Their lifetime counts as unknown instead, and the server's 401 decides.
+    pub(crate) fn candidate(&self, tokens: Tokens, born: bool) -> Candidate {
+        let (now, wall) = (self.now(), self.runtime.now());
+        let tokens = tokens.anchored(wall);
+        let header = quietly(|| self.scheme.prepare(&tokens))
+            .unwrap_or(Err(InvalidToken::new("the scheme panicked")))
+            // Copied, so that dropping it never runs foreign code.
+            .and_then(|(name, value)| {
+                let copied = http::HeaderValue::from_bytes(value.as_bytes());
+                copied.map(|copy| (name, copy)).map_err(|_| InvalidToken::new("it cannot stand in a header"))
+            });
+        let refreshable = quietly(|| self.refresher.can_refresh(&tokens)).unwrap_or(false);
+        let mut times = Times::default();
+        if let Some(left) = tokens.remaining(wall).filter(|left| !born || !left.is_zero()) {
+            let lifetime = tokens.expires_in().unwrap_or(left);
+            times.expires = Some(now + left.saturating_sub(self.policy.early_for(lifetime)));
+            times.soft = Some(now + left.saturating_sub(self.policy.soft_for(lifetime, self.chance)));
+        }
+        let refresh_expires = tokens.refresh_remaining(wall).map(|left| now + left);
+        Candidate { tokens: Arc::new(tokens), header, refreshable, times, refresh_expires }
+    }
+}
+
+impl After {
+    pub(crate) fn event(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// The books want something written.
+    pub(crate) fn write(&mut self) {
+        self.write = true;
+    }
+
+    pub(crate) fn answer_load(&mut self, promise: Option<Arc<Promise>>, outcome: Outcome) {
+        self.loads.extend(promise.map(|promise| (promise, outcome)));
+    }
+
+    pub(crate) fn tell(&mut self, (told, before): (Told, super::books::Wrote)) {
+        self.told.extend(told);
+        self.trash.push(Trash::Wrote(before));
+    }
+
+    pub(crate) fn revoke(&mut self, tokens: Arc<Tokens>) {
+        self.revoke.push(tokens);
+    }
+
+    /// What an epoch leaves behind: its waiters fail at once, those of a queue that drains look for themselves, and those
+    /// of a load decide again.
+    pub(crate) fn leave(&mut self, leftovers: Leftovers, error: &Error) {
+        self.landed.extend(leftovers.flight.map(|flight| (flight, Err(error.clone()))));
+        self.opened.extend(leftovers.landed);
+        self.loads.extend(leftovers.load.map(|load| (load, Ok(()))));
+        self.revoke.extend(leftovers.pair);
+    }
+
+    fn happen(self, core: &Arc<Core>, deliver: bool) {
+        for flight in self.opened {
+            flight.queue.open();
+        }
+        for (flight, outcome) in self.landed {
+            match outcome {
+                Ok(()) => {
+                    if let Some(timer) = drive::patience(core, &flight) {
+                        core.runtime.spawn(timer);
+                    }
+                    flight.land();
+                }
+                Err(error) => flight.fail(&error),
+            }
+        }
+        for (promise, outcome) in self.loads {
+            promise.fill(outcome);
+        }
+        for (sender, wrote) in self.told {
+            let _ = sender.send(wrote);
+        }
+        if self.write {
+            core.ledger.write_soon(core);
+        }
+        for task in self.tasks {
+            core.runtime.spawn(task);
+        }
+        for tokens in self.revoke {
+            core.runtime.spawn(drive::revoke(core, tokens));
+        }
+        if deliver {
+            core.runtime.spawn(listen::deliver(core));
+        }
+        for waker in self.wakers {
+            waker.wake();
+        }
+        drop(self.trash);
+    }
+}

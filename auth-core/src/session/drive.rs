@@ -1,0 +1,346 @@
+//! The driver: the task that makes a refresh, step by step, whoever waits for it or no longer does.
+//!
+//! 1. Ask for the store's lock. 2. Load, and see whether somebody else has rotated. 3. Call the refresher. 4. Save. 5. Publish.
+//! 6. Give the lock back. The flight's deadline covers 1 to 3; each step looks whether the flight still counts.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::attempts::{Unanswered, attempts};
+use super::books::Reading;
+use super::bounded::NoAnswer;
+use super::core::Core;
+use super::flight::Flight;
+use super::ledger::{Locked, store_error};
+use super::queue::{TICKS, Tick};
+use super::state::{Candidate, Landing, Obtained, State};
+use crate::event::{EndReason, Event};
+use crate::{BoxFuture, Error, ErrorKind, RefreshError, StoreError, Tokens};
+
+/// The driver's task. Its guard answers for the flight from the moment the task is made, so a task that a runtime drops,
+/// unpolled even, frees the waiters.
+pub(crate) fn drive(core: &Arc<Core>, flight: &Arc<Flight>) -> BoxFuture<'static, ()> {
+    let pilot = Pilot { core: Arc::clone(core), flight: Arc::clone(flight), aboard: true, answered: false };
+    Box::pin(async move {
+        // Moved in whole: its fields alone would leave its destructor outside.
+        let mut pilot = pilot;
+        pilot.fly().await;
+        pilot.aboard = false;
+        pilot.core.ledger.unlock(&pilot.core, pilot.flight.id);
+        // The identity changed while this flight presented its pair, and nothing came of it: the pair is nobody's.
+        if let Some(orphan) = pilot.flight.take_orphan().filter(|_| !pilot.answered) {
+            pilot.core.change(|_, after| after.revoke(orphan));
+        }
+    })
+}
+
+struct Pilot {
+    core: Arc<Core>,
+    flight: Arc<Flight>,
+    aboard: bool,
+    /// The refresh token is spent, or dead.
+    answered: bool,
+}
+
+/// Why steps 1 to 3 brought no new tokens.
+enum Stop {
+    /// The flight is over, and everybody knows.
+    Over,
+    Failed(Error, Option<Duration>),
+    Refused(RefreshError, EndReason),
+}
+
+impl Pilot {
+    async fn fly(&mut self) {
+        let core = Arc::clone(&self.core);
+        let obtained = core.within(core.policy.flight, self.obtain()).await;
+        match obtained {
+            Some(Ok(candidate)) => self.save_and_publish(candidate).await,
+            Some(Err(Stop::Over)) => {}
+            Some(Err(Stop::Failed(error, retry_after))) => self.fail(error, retry_after),
+            Some(Err(Stop::Refused(error, reason))) => {
+                self.answered = true;
+                let now = core.now();
+                self.land(|state| {
+                    state.refused(&self.flight, reason, Error::ended(reason, Some(error.into())), now)
+                });
+            }
+            None => {
+                let lost = RefreshError::unavailable(NoAnswer::TimedOut).outcome_unknown();
+                self.fail(Error::refresh(lost), None);
+            }
+        }
+    }
+
+    /// Steps 1 to 3.
+    async fn obtain(&mut self) -> Result<Candidate, Stop> {
+        let core = Arc::clone(&self.core);
+        let locked = core.ledger.lock(&core, self.flight.id).await;
+        let loaded = core.ledger.load(&core).await;
+        let mut basis = match (locked, loaded) {
+            (Locked::Failed(error), loaded) => {
+                // Not to be refreshed without the lock; but another process may have done it.
+                if let Ok(loaded) = loaded {
+                    self.read(loaded).await?;
+                }
+                return Err(unavailable(error));
+            }
+            (Locked::Held, Err(error)) => return Err(unavailable(error)),
+            (Locked::Unshared, Err(_)) => self.memory()?,
+            (Locked::Held | Locked::Unshared, Ok(loaded)) => self.read(loaded).await?,
+        };
+        let mut tried_another = false;
+        loop {
+            let (error, lost) = match self.call(&basis).await {
+                Ok(tokens) => return self.keep(tokens, &basis),
+                Err(Unanswered::Over) => return Err(Stop::Over),
+                Err(Unanswered::Failed { error, lost }) => (error, lost),
+            };
+            if !error.is_rejected() {
+                let retry_after = error.retry_after_hint();
+                return Err(Stop::Failed(Error::refresh(error), retry_after));
+            }
+            if !tried_another
+                && let Ok(loaded) = core.ledger.load(&core).await
+                && let other = self.read(loaded).await?
+                && other.refresh_token() != basis.refresh_token()
+            {
+                tried_another = true;
+                basis = other;
+                continue;
+            }
+            return Err(if lost {
+                Stop::Refused(error.outcome_unknown(), EndReason::AnswerLost)
+            } else {
+                Stop::Refused(error, EndReason::Rejected)
+            });
+        }
+    }
+
+    /// What the store holds beside memory: the pair to refresh, unless that settles the flight.
+    async fn read(&mut self, loaded: Option<Tokens>) -> Result<Arc<Tokens>, Stop> {
+        let core = Arc::clone(&self.core);
+        let flight = Arc::clone(&self.flight);
+        let reading = core.change(|state, _| {
+            state.is_current(&flight).then(|| {
+                let reading = state.books.read(loaded.as_ref());
+                let number = (reading == Reading::SaveFirst).then(|| state.books.try_again());
+                (reading, number.map(|number| state.books.wait(number)))
+            })
+        });
+        match (reading, loaded) {
+            (None, _) => Err(Stop::Over),
+            (Some((Reading::Rotated, _)), Some(tokens)) => {
+                let candidate = core.candidate(tokens, false);
+                let tokens = Arc::clone(&candidate.tokens);
+                let now = core.now();
+                let adopted = core.change(|state, after| {
+                    let landing = state.adopt(&flight, candidate, now, &core.policy)?;
+                    core.landed(after, landing);
+                    Some(())
+                });
+                if adopted.is_some() { Err(Stop::Over) } else { Ok(tokens) }
+            }
+            (Some((Reading::OtherSignIn, _)), Some(tokens)) => {
+                let candidate = core.candidate(tokens, false);
+                core.change(|state, after| {
+                    let (landing, leftovers) = state.follow(&flight, candidate, &core.policy);
+                    after.leave(leftovers, &Error::new(ErrorKind::SessionChanged));
+                    core.landed(after, landing);
+                });
+                Err(Stop::Over)
+            }
+            (Some((Reading::Emptied, _)), _) => {
+                self.land(|state| state.emptied(&flight));
+                Err(Stop::Over)
+            }
+            (Some((_, saving)), _) => {
+                if let Some(saving) = saving {
+                    core.ledger.write_soon(&core);
+                    // Where it fails again, the session goes on from memory as before.
+                    let _ = saving.await;
+                }
+                self.memory()
+            }
+        }
+    }
+
+    fn memory(&self) -> Result<Arc<Tokens>, Stop> {
+        self.core.change(|state, _| state.pair(&self.flight)).ok_or(Stop::Over)
+    }
+
+    /// Step 3: the refresher, up to three times.
+    async fn call(&self, basis: &Tokens) -> Result<Tokens, Unanswered> {
+        let core = &self.core;
+        let flight = &*self.flight;
+        let refresh =
+            || Unless { flight, future: core.call(core.policy.attempt, core.refresher.refresh(basis)) };
+        let go_on = |attempt, error| {
+            core.change(|state, after| {
+                let current = state.is_current(flight);
+                if current {
+                    after.event(Event::AttemptFailed { flight: flight.id, attempt, error });
+                }
+                current
+            })
+        };
+        attempts(core, flight.deadline(), refresh, go_on).await
+    }
+
+    /// The refresher has answered: from here on the old refresh token is spent, and memory has the new one.
+    fn keep(&mut self, tokens: Tokens, basis: &Tokens) -> Result<Candidate, Stop> {
+        self.answered = true;
+        let core = Arc::clone(&self.core);
+        let candidate = core.candidate(tokens.succeed(basis), true);
+        let now = core.now();
+        core.change(|state, after| match state.obtained(&self.flight, &candidate, now, &core.policy) {
+            Obtained::Save => {
+                after.write();
+                Ok(())
+            }
+            Obtained::Orphaned => {
+                after.revoke(Arc::clone(&candidate.tokens));
+                Err(Stop::Over)
+            }
+            Obtained::Overtaken => Err(Stop::Over),
+        })?;
+        Ok(candidate)
+    }
+
+    /// Steps 4 and 5. Nothing is released before its save was tried and answered (invariant 3).
+    async fn save_and_publish(&mut self, candidate: Candidate) {
+        let core = Arc::clone(&self.core);
+        let flight = Arc::clone(&self.flight);
+        let mut saved = self.saved(&candidate).await;
+        if matches!(&saved, Err(error) if error.is_conflict()) {
+            // The lock was lost on the way: what another process wrote since is newer, and counts.
+            let locked = core.ledger.lock(&core, flight.id).await;
+            match (locked, core.ledger.load(&core).await) {
+                (Locked::Failed(_), _) | (_, Err(_)) => {}
+                (_, Ok(loaded)) => {
+                    // Ours is saved here, if nobody else's is there.
+                    let Ok(pair) = self.read(loaded).await else { return };
+                    if pair.same_pair(&candidate.tokens) {
+                        saved = self.saved(&candidate).await;
+                    } else {
+                        return self.fail(
+                            Error::detailed(ErrorKind::RefreshUnavailable, "another pair was adopted"),
+                            None,
+                        );
+                    }
+                }
+            }
+        }
+        let saved = saved.map_err(|error| store_error(&error));
+        let (now, random) = (core.now(), core.roll());
+        self.land(|state| state.land(&flight, candidate, saved, now, random, &core.policy));
+    }
+
+    /// What became of the newest write.
+    async fn saved(&self, candidate: &Candidate) -> Result<(), Arc<StoreError>> {
+        let waiting = self.core.change(|state, _| state.books.wait_for(&candidate.tokens));
+        match waiting {
+            Some(waiting) => {
+                waiting.await.unwrap_or_else(|_| Err(Arc::new(StoreError::new("the store's task ended"))))
+            }
+            // Something newer is to be written: a sign-in or a sign-out, which has ended this flight.
+            None => Ok(()),
+        }
+    }
+
+    fn fail(&self, error: Error, retry_after: Option<Duration>) {
+        let (now, random) = (self.core.now(), self.core.roll());
+        self.land(|state| state.failed(&self.flight, error, retry_after, now, random, &self.core.policy));
+    }
+
+    fn land(&self, land: impl FnOnce(&mut State) -> Landing) {
+        self.core.change(|state, after| {
+            let landing = land(state);
+            self.core.landed(after, landing);
+        });
+    }
+}
+
+impl Drop for Pilot {
+    /// The runtime dropped the task: the waiters must not wait for it.
+    fn drop(&mut self) {
+        if self.aboard {
+            let error = Error::detailed(ErrorKind::RefreshUnavailable, "the runtime dropped the refresh");
+            let (now, random) = (self.core.now(), self.core.roll());
+            self.land(|state| state.forsaken(&self.flight, error, now, random, &self.core.policy));
+            self.core.ledger.unlock(&self.core, self.flight.id);
+        }
+    }
+}
+
+fn unavailable(error: StoreError) -> Stop {
+    Stop::Failed(Error::caused(ErrorKind::RefreshUnavailable, error), None)
+}
+
+pin_project_lite::pin_project! {
+    /// A refresh, unless another flight has taken over: then it is not even polled, since two presentations of one refresh
+    /// token must not overlap (invariant 2).
+    struct Unless<'a, F> {
+        flight: &'a Flight,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for Unless<'_, F> {
+    type Output = Option<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if this.flight.is_overtaken() {
+            return Poll::Ready(None);
+        }
+        this.future.poll(cx).map(Some)
+    }
+}
+
+/// The timer of a queue that drains: none where nobody can be held up.
+pub(crate) fn patience(core: &Arc<Core>, flight: &Arc<Flight>) -> Option<BoxFuture<'static, ()>> {
+    if flight.queue.waiting() < 2 {
+        return None;
+    }
+    let timer = Timer { core: Arc::clone(core), flight: Arc::clone(flight) };
+    Some(Box::pin(async move {
+        let timer = timer;
+        let tick = timer.core.policy.patience / TICKS;
+        loop {
+            timer.core.runtime.sleep(tick).await;
+            match timer.flight.queue.tick() {
+                Tick::Going => {}
+                Tick::Done => return,
+                Tick::Opened => {
+                    let flight = timer.flight.id;
+                    timer.core.change(|_, after| after.event(Event::QueueOpened { flight }));
+                    return;
+                }
+            }
+        }
+    }))
+}
+
+/// A timer that a runtime drops can no longer watch over the queue: nobody may depend on it.
+struct Timer {
+    core: Arc<Core>,
+    flight: Arc<Flight>,
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.flight.queue.open();
+    }
+}
+
+/// Offers a pair that is nobody's for revocation.
+pub(crate) fn revoke(core: &Arc<Core>, tokens: Arc<Tokens>) -> BoxFuture<'static, ()> {
+    let core = Arc::clone(core);
+    Box::pin(async move {
+        let _ = core.call(core.policy.attempt, core.refresher.revoke(&tokens)).await;
+    })
+}

@@ -1,0 +1,388 @@
+//! The ledger: the one writer of a session's store (invariant 9).
+//!
+//! A worker task does one thing at a time: jobs (lock, load, unlock) in their order, and between them the write that is due,
+//! always of the newest desired content. It ends when there is nothing to do. The store's guard is the ledger's: flights ask
+//! for the lock, and every write that is made meanwhile uses it, so a sign-out never waits for its own session's flight.
+//!
+//! A worker whose runtime was dropped tells everybody; one that is not driven any more is replaced by whoever comes next
+//! after its deadline, and does nothing more if it is ever driven again.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use futures::channel::oneshot;
+
+use super::books::{Content, Order, Origin, Wrote};
+use super::bounded::NoAnswer;
+use super::core::Core;
+use crate::event::{Event, FlightId};
+use crate::{BoxFuture, Error, ErrorKind, StoreError, StoreGuard, Tokens};
+
+/// What a flight's wish for the store's lock came to.
+pub(crate) enum Locked {
+    /// Nobody else writes until it is given back.
+    Held,
+    /// The store has no lock: this session owns it.
+    Unshared,
+    Failed(StoreError),
+}
+
+pub(crate) struct Ledger {
+    desk: Mutex<Desk>,
+}
+
+#[derive(Default)]
+struct Desk {
+    jobs: VecDeque<Job>,
+    /// A write may be due.
+    write: bool,
+    /// The worker's number, and when it is taken for dead.
+    worker: Option<(u64, Duration)>,
+    workers: u64,
+    guard: Option<Box<dyn StoreGuard>>,
+    /// Flights that asked for the lock and have not given it back.
+    holders: Vec<FlightId>,
+}
+
+enum Job {
+    Lock(FlightId, oneshot::Sender<Locked>),
+    Load(oneshot::Sender<Result<Option<Tokens>, StoreError>>),
+    Unlock(FlightId),
+}
+
+enum Work {
+    Job(Job),
+    Write,
+}
+
+impl Ledger {
+    pub(crate) fn new() -> Self {
+        Self { desk: Mutex::default() }
+    }
+
+    /// Its lock is never held together with the state's, nor over anything foreign.
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The store's lock, for a flight.
+    pub(crate) async fn lock(&self, core: &Arc<Core>, flight: FlightId) -> Locked {
+        let (sender, receiver) = oneshot::channel();
+        self.submit(core, |desk| desk.jobs.push_back(Job::Lock(flight, sender)));
+        receiver.await.unwrap_or_else(|_| Locked::Failed(StoreError::new(Dropped)))
+    }
+
+    /// What the store holds.
+    pub(crate) async fn load(&self, core: &Arc<Core>) -> Result<Option<Tokens>, StoreError> {
+        let (sender, receiver) = oneshot::channel();
+        self.submit(core, |desk| desk.jobs.push_back(Job::Load(sender)));
+        receiver.await.unwrap_or_else(|_| Err(StoreError::new(Dropped)))
+    }
+
+    /// Gives the lock back, soon. Never waited for.
+    pub(crate) fn unlock(&self, core: &Arc<Core>, flight: FlightId) {
+        self.submit(core, |desk| desk.jobs.push_back(Job::Unlock(flight)));
+    }
+
+    /// The books want something written.
+    pub(crate) fn write_soon(&self, core: &Arc<Core>) {
+        self.submit(core, |desk| desk.write = true);
+    }
+
+    fn submit(&self, core: &Arc<Core>, add: impl FnOnce(&mut Desk)) {
+        let now = core.now();
+        let start = {
+            let mut desk = self.desk();
+            add(&mut desk);
+            if desk.worker.is_some_and(|(_, until)| now < until) {
+                return;
+            }
+            // A worker that is replaced may have been about to write.
+            desk.write |= desk.worker.is_some();
+            desk.workers += 1;
+            desk.worker = Some((desk.workers, now + core.patience_with_worker()));
+            desk.workers
+        };
+        core.runtime.spawn(work(core, start));
+    }
+
+    /// The next thing to do; `None`: nothing, or another worker has taken over. Says how long this one may take.
+    fn next(&self, me: u64, until: Duration) -> Option<Work> {
+        let mut desk = self.desk();
+        if desk.worker.is_none_or(|(worker, _)| worker != me) {
+            return None;
+        }
+        let work = match desk.jobs.pop_front() {
+            Some(job) => Some(Work::Job(job)),
+            None => std::mem::take(&mut desk.write).then_some(Work::Write),
+        };
+        desk.worker = work.is_some().then_some((me, until));
+        work
+    }
+
+    fn is_worker(&self, me: u64) -> bool {
+        self.desk().worker.is_some_and(|(worker, _)| worker == me)
+    }
+}
+
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the runtime dropped the store's task")]
+struct Dropped;
+
+impl Core {
+    /// The longest one piece of work may take: a lock, a load, two writes and a release.
+    fn patience_with_worker(&self) -> Duration {
+        self.policy.store_lock * 2 + self.policy.store_call * 6
+    }
+}
+
+fn work(core: &Arc<Core>, me: u64) -> BoxFuture<'static, ()> {
+    let worker = Worker { core: Arc::clone(core), me };
+    Box::pin(async move {
+        let worker = worker;
+        loop {
+            let until = worker.core.now() + worker.core.patience_with_worker();
+            match worker.core.ledger.next(worker.me, until) {
+                Some(Work::Job(job)) => worker.job(job).await,
+                Some(Work::Write) => {
+                    let due = worker.core.change(|state, _| state.books.due());
+                    if let Some(order) = due {
+                        worker.write(order).await;
+                    }
+                }
+                None => return,
+            }
+        }
+    })
+}
+
+struct Worker {
+    core: Arc<Core>,
+    me: u64,
+}
+
+impl Worker {
+    /// A call of the store, for as long as this is the worker. Once replaced, it does not go on with a write that has been
+    /// overtaken by then.
+    async fn call<F: Future>(&self, limit: Duration, call: F) -> Result<F::Output, NoAnswer> {
+        let mut call = std::pin::pin!(self.core.call(limit, call));
+        std::future::poll_fn(|cx| {
+            if self.core.ledger.is_worker(self.me) {
+                call.as_mut().poll(cx)
+            } else {
+                Poll::Ready(Err(NoAnswer::TimedOut))
+            }
+        })
+        .await
+    }
+
+    async fn job(&self, job: Job) {
+        match job {
+            Job::Lock(flight, reply) => {
+                let locked = self.lock(flight).await;
+                if let Err(Locked::Held) = reply.send(locked) {
+                    self.unlock(flight).await;
+                }
+            }
+            Job::Load(reply) => {
+                if let Some(order) = self.core.change(|state, _| state.books.due_before_load()) {
+                    self.write(order).await;
+                }
+                let loaded = self.load().await;
+                let _ = reply.send(loaded);
+            }
+            Job::Unlock(flight) => self.unlock(flight).await,
+        }
+    }
+
+    async fn lock(&self, flight: FlightId) -> Locked {
+        let held = {
+            let mut desk = self.core.ledger.desk();
+            let held = desk.guard.is_some();
+            if held {
+                desk.holders.push(flight);
+            }
+            held
+        };
+        if held {
+            return Locked::Held;
+        }
+        match self.take_lock().await {
+            Ok(Some(guard)) => {
+                self.core.ledger.desk().holders.push(flight);
+                self.put_back(guard).await;
+                Locked::Held
+            }
+            Ok(None) => Locked::Unshared,
+            Err(error) => Locked::Failed(error),
+        }
+    }
+
+    async fn take_lock(&self) -> Result<Option<Box<dyn StoreGuard>>, StoreError> {
+        let locked = self.call(self.core.policy.store_lock, self.core.store.lock()).await;
+        locked.unwrap_or_else(|none| Err(StoreError::new(none)))
+    }
+
+    /// Keeps the guard for as long as a flight holds it. A worker that was replaced has nothing to keep it for.
+    async fn put_back(&self, guard: Box<dyn StoreGuard>) {
+        let spare = {
+            let mut desk = self.core.ledger.desk();
+            let mine = desk.worker.is_some_and(|(worker, _)| worker == self.me);
+            if mine && !desk.holders.is_empty() && desk.guard.is_none() {
+                desk.guard = Some(guard);
+                None
+            } else {
+                Some(guard)
+            }
+        };
+        if let Some(guard) = spare {
+            self.release(guard).await;
+        }
+    }
+
+    async fn release(&self, guard: Box<dyn StoreGuard>) {
+        let _ = self.call(self.core.policy.store_call, guard.release()).await;
+    }
+
+    async fn unlock(&self, flight: FlightId) {
+        let last = {
+            let mut desk = self.core.ledger.desk();
+            desk.holders.retain(|holder| *holder != flight);
+            if desk.holders.is_empty() { desk.guard.take() } else { None }
+        };
+        if let Some(guard) = last {
+            self.release(guard).await;
+        }
+    }
+
+    async fn load(&self) -> Result<Option<Tokens>, StoreError> {
+        let guard = self.core.ledger.desk().guard.take();
+        let limit = self.core.policy.store_call;
+        let loaded = match guard {
+            None => self.call(limit, self.core.store.load()).await,
+            Some(mut guard) => {
+                let loaded = self.call(limit, guard.load()).await;
+                self.put_back(guard).await;
+                loaded
+            }
+        };
+        loaded.unwrap_or_else(|none| Err(StoreError::new(none)))
+    }
+
+    /// Makes one write, and tells those who wait for it.
+    async fn write(&self, order: Order) {
+        let guard = self.core.ledger.desk().guard.take();
+        let (mut wrote, guard) = self.write_with(&order, guard).await;
+        if matches!(&wrote, Err(error) if error.is_conflict()) {
+            // The lock was lost; whoever holds it now may have written. A flight has to look at that first. A sign-in or a
+            // sign-out wins over it, under a lock taken anew.
+            if let Some(guard) = guard {
+                self.release(guard).await;
+            }
+            if order.origin == Origin::Identity {
+                let (again, guard) = self.write_with(&order, None).await;
+                wrote = again;
+                if let Some(guard) = guard {
+                    self.put_back(guard).await;
+                }
+            }
+        } else if let Some(guard) = guard {
+            self.put_back(guard).await;
+        }
+        self.answer(&order, wrote.map_err(Arc::new));
+    }
+
+    fn answer(&self, order: &Order, wrote: Wrote) {
+        if !self.core.ledger.is_worker(self.me) {
+            return;
+        }
+        self.core.change(|state, after| {
+            after.event(match &wrote {
+                Ok(()) => Event::Saved,
+                Err(error) => Event::SaveFailed { error: store_error(error) },
+            });
+            after.tell(state.books.answered(order, wrote));
+        });
+    }
+
+    /// Writes under this guard, or under one of its own. Gives back the guard it ends with.
+    async fn write_with(
+        &self,
+        order: &Order,
+        guard: Option<Box<dyn StoreGuard>>,
+    ) -> (Result<(), StoreError>, Option<Box<dyn StoreGuard>>) {
+        let mut guard = match guard {
+            Some(guard) => Some(guard),
+            None => match self.take_lock().await {
+                Ok(taken) => taken,
+                Err(error) if order.origin != Origin::Identity => return (Err(error), None),
+                Err(_) => {
+                    self.core.change(|_, after| after.event(Event::WrittenUnlocked));
+                    None
+                }
+            },
+        };
+        let mut wrote = self.write_once(order, guard.as_mut()).await;
+        if matches!(&wrote, Err(error) if !error.is_conflict()) {
+            wrote = self.write_once(order, guard.as_mut()).await;
+        }
+        (wrote, guard)
+    }
+
+    async fn write_once(
+        &self,
+        order: &Order,
+        guard: Option<&mut Box<dyn StoreGuard>>,
+    ) -> Result<(), StoreError> {
+        let store = &self.core.store;
+        let limit = self.core.policy.store_call;
+        let wrote = match (&order.content, guard) {
+            (Content::Pair(tokens), None) => self.call(limit, store.save(tokens)).await,
+            (Content::Pair(tokens), Some(guard)) => self.call(limit, guard.save(tokens)).await,
+            (Content::Nothing, None) => self.call(limit, store.clear()).await,
+            (Content::Nothing, Some(guard)) => self.call(limit, guard.clear()).await,
+            (Content::NothingFor(pair), None) => {
+                let still = self.call(limit, store.load()).await;
+                match still.unwrap_or_else(|none| Err(StoreError::new(none)))? {
+                    Some(there) if there.same_pair(pair) => self.call(limit, store.clear()).await,
+                    _ => return Ok(()),
+                }
+            }
+            (Content::NothingFor(pair), Some(guard)) => {
+                let still = self.call(limit, guard.load()).await;
+                match still.unwrap_or_else(|none| Err(StoreError::new(none)))? {
+                    Some(there) if there.same_pair(pair) => self.call(limit, guard.clear()).await,
+                    _ => return Ok(()),
+                }
+            }
+        };
+        wrote.unwrap_or_else(|none| Err(StoreError::new(none)))
+    }
+}
+
+impl Drop for Worker {
+    /// Dropped before it was done: nobody will do what is left, and those who wait for it have to know.
+    fn drop(&mut self) {
+        let abandoned = {
+            let mut desk = self.core.ledger.desk();
+            if desk.worker.is_none_or(|(worker, _)| worker != self.me) {
+                return;
+            }
+            desk.worker = None;
+            desk.write = false;
+            let guard = desk.guard.take();
+            desk.holders.clear();
+            (std::mem::take(&mut desk.jobs), guard)
+        };
+        drop(abandoned);
+        let why = Arc::new(StoreError::new(Dropped));
+        self.core.change(|state, after| after.tell(state.books.abandoned(&why)));
+    }
+}
+
+/// A store's failure that several share.
+pub(crate) fn store_error(error: &Arc<StoreError>) -> Error {
+    Error::caused(ErrorKind::Store, Arc::clone(error))
+}

@@ -1,0 +1,531 @@
+//! How the state changes: sign-in, sign-out, load, and the steps of a flight. Each is one critical section.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+
+use super::{Active, Cooldown, Decision, Phase, State};
+use crate::event::{Cause, EndReason, FlightId};
+use crate::session::books::{Content, Origin};
+use crate::session::flight::{Flight, Promise};
+use crate::session::lease::{Snapshot, Stamp};
+use crate::session::policy::{PersistFailure, Policy, unit};
+use crate::{Error, ErrorKind, InvalidToken, Tokens};
+
+/// Tokens with everything that foreign code and clocks have to say of them, found out outside the lock.
+#[derive(Clone)]
+pub(crate) struct Candidate {
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) header: Result<(HeaderName, HeaderValue), InvalidToken>,
+    pub(crate) refreshable: bool,
+    pub(crate) times: Times,
+    pub(crate) refresh_expires: Option<Duration>,
+}
+
+/// When an access token ends, by `elapsed`. `None` is unknown: never.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Times {
+    /// When it counts as expired: somewhat early.
+    pub(crate) expires: Option<Duration>,
+    /// When it is to be refreshed in the background.
+    pub(crate) soft: Option<Duration>,
+}
+
+impl Times {
+    pub(super) fn is_expired(&self, now: Duration) -> bool {
+        self.expires.is_some_and(|at| now >= at)
+    }
+
+    pub(super) fn is_soft(&self, now: Duration) -> bool {
+        self.soft.is_some_and(|at| now >= at)
+    }
+
+    pub(super) fn is_good_for(&self, least: Duration, now: Duration) -> bool {
+        self.expires.is_none_or(|at| at.saturating_sub(now) >= least)
+    }
+}
+
+/// What became of a refresher's answer.
+#[derive(Debug)]
+pub(crate) enum Obtained {
+    /// It is to be saved.
+    Save,
+    /// The identity has changed: it is nobody's. Offer it for revocation.
+    Orphaned,
+    /// Another flight was faster.
+    Overtaken,
+}
+
+/// How a flight ended, for its waiters and its listeners.
+pub(crate) enum Landing {
+    Published {
+        flight: Arc<Flight>,
+        stamp: Stamp,
+        unchanged: bool,
+        adopted: bool,
+    },
+    Failed {
+        flight: Arc<Flight>,
+        error: Error,
+    },
+    Draining {
+        flight: Arc<Flight>,
+        error: Error,
+    },
+    Ended {
+        flight: Arc<Flight>,
+        reason: EndReason,
+        error: Error,
+    },
+    /// Another session signed somebody in.
+    Followed {
+        flight: Arc<Flight>,
+        epoch: u64,
+    },
+    /// Somebody else has ended it before: nothing is left to do.
+    Over,
+}
+
+/// What an epoch leaves behind: those to be freed, and what is nobody's any more.
+#[derive(Default)]
+pub(crate) struct Leftovers {
+    pub(crate) flight: Option<Arc<Flight>>,
+    pub(crate) load: Option<Arc<Promise>>,
+    /// Queues that still drain: their waiters look for themselves.
+    pub(crate) landed: Vec<Arc<Flight>>,
+    /// The pair that was in use, if no flight is about to replace it.
+    pub(crate) pair: Option<Arc<Tokens>>,
+}
+
+impl State {
+    /// Somebody signs in: a new epoch, whatever was before.
+    pub(crate) fn sign_in(
+        &mut self,
+        candidate: Candidate,
+        header: (HeaderName, HeaderValue),
+        policy: &Policy,
+    ) -> (u64, Leftovers) {
+        let leftovers = self.next_epoch();
+        let number = self.books.want(Content::Pair(Arc::clone(&candidate.tokens)), Origin::Identity);
+        self.activate(candidate, header, policy);
+        (number, leftovers)
+    }
+
+    /// Sign-out: a new epoch with nobody in it.
+    pub(crate) fn sign_out(&mut self) -> (u64, Leftovers) {
+        let pair = match &self.phase {
+            Phase::Active(active) => Some(Arc::clone(&active.pair)),
+            Phase::Unknown | Phase::SignedOut | Phase::Ended(..) => None,
+        };
+        let answered = self.flight.as_ref().is_none_or(|slot| slot.obtained.is_some());
+        let mut leftovers = self.next_epoch();
+        match (&leftovers.flight, pair) {
+            // The flight presents this pair just now: what becomes of it, its driver will know.
+            (Some(flight), Some(pair)) if !answered => flight.orphan(pair),
+            (_, pair) => leftovers.pair = pair,
+        }
+        self.enter_phase(Phase::SignedOut);
+        let number = self.books.want(Content::Nothing, Origin::Identity);
+        (number, leftovers)
+    }
+
+    fn next_epoch(&mut self) -> Leftovers {
+        self.epoch += 1;
+        self.warm_up();
+        self.window.clear();
+        self.trash.flights.extend(self.lapsed.take());
+        Leftovers {
+            flight: self.flight.take().map(|slot| slot.flight),
+            load: self.load.take().map(|loading| loading.promise),
+            landed: self.landed.drain(..).filter_map(|flight| flight.upgrade()).collect(),
+            pair: None,
+        }
+    }
+
+    fn activate(&mut self, candidate: Candidate, header: (HeaderName, HeaderValue), policy: &Policy) {
+        let stamp = Stamp::new(self.epoch, 0);
+        self.enter_phase(Phase::Active(Box::new(Active::new(candidate, header, stamp, false, policy))));
+    }
+
+    fn enter_phase(&mut self, phase: Phase) {
+        if let Phase::Ended(_, error) = std::mem::replace(&mut self.phase, phase) {
+            self.trash.errors.push(error);
+        }
+    }
+
+    /// Whether this load is still the one waited for.
+    pub(crate) fn is_loading(&self, id: FlightId) -> bool {
+        self.load.as_ref().is_some_and(|loading| loading.id == id)
+    }
+
+    /// The store was read. `None`: nobody is signed in. Returns the load to be answered, if it still counts.
+    pub(crate) fn loaded(
+        &mut self,
+        id: FlightId,
+        found: Option<(Candidate, (HeaderName, HeaderValue))>,
+        policy: &Policy,
+    ) -> Option<Arc<Promise>> {
+        if !self.is_loading(id) {
+            return None;
+        }
+        match found {
+            Some((candidate, header)) => {
+                self.books.found(Some(Arc::clone(&candidate.tokens)));
+                self.activate(candidate, header, policy);
+            }
+            None => {
+                self.books.found(None);
+                self.enter_phase(Phase::SignedOut);
+            }
+        }
+        self.load.take().map(|loading| loading.promise)
+    }
+
+    /// First tokens were acquired; they are saved before they are published.
+    pub(crate) fn acquired(&mut self, id: FlightId, tokens: &Arc<Tokens>) -> Option<u64> {
+        self.is_loading(id).then(|| self.books.want(Content::Pair(Arc::clone(tokens)), Origin::Identity))
+    }
+
+    /// First tokens are published as a sign-in.
+    pub(crate) fn enter(
+        &mut self,
+        id: FlightId,
+        candidate: Candidate,
+        header: (HeaderName, HeaderValue),
+        policy: &Policy,
+    ) -> Option<Arc<Promise>> {
+        let promise = self.is_loading(id).then(|| self.load.take())??.promise;
+        self.epoch += 1;
+        self.warm_up();
+        self.activate(candidate, header, policy);
+        Some(promise)
+    }
+
+    /// The load failed. The next request tries again, after a cooldown where it was the token endpoint's fault.
+    pub(crate) fn load_failed(
+        &mut self,
+        id: FlightId,
+        error: &Error,
+        cools: Option<Option<Duration>>,
+        now: Duration,
+        random: u64,
+        policy: &Policy,
+    ) -> Option<Arc<Promise>> {
+        let promise = self.is_loading(id).then(|| self.load.take())??.promise;
+        if let Some(retry_after) = cools {
+            self.cool(error.clone(), retry_after, now, random, policy);
+        }
+        Some(promise)
+    }
+
+    /// Whether what this flight brings still counts: it is up, or it was ended from outside and none has started since.
+    pub(crate) fn is_current(&self, flight: &Flight) -> bool {
+        self.is_up(flight.id) || self.is_lapsed(flight)
+    }
+
+    fn is_up(&self, id: FlightId) -> bool {
+        self.flight.as_ref().is_some_and(|slot| slot.flight.id == id)
+    }
+
+    fn is_lapsed(&self, flight: &Flight) -> bool {
+        self.flight.is_none() && self.lapsed.as_ref().is_some_and(|lapsed| lapsed.id == flight.id)
+    }
+
+    /// The pair that memory has, for a flight that still counts.
+    pub(crate) fn pair(&self, flight: &Flight) -> Option<Arc<Tokens>> {
+        match &self.phase {
+            Phase::Active(active) if self.is_current(flight) => Some(Arc::clone(&active.pair)),
+            _ => None,
+        }
+    }
+
+    /// Another process has rotated: its pair becomes memory's at once. Published, if it will do; else it is what the
+    /// flight goes on with.
+    pub(crate) fn adopt(
+        &mut self,
+        flight: &Arc<Flight>,
+        candidate: Candidate,
+        now: Duration,
+        policy: &Policy,
+    ) -> Option<Landing> {
+        if !self.is_current(flight) {
+            return Some(Landing::Over);
+        }
+        self.books.found(Some(Arc::clone(&candidate.tokens)));
+        let Phase::Active(active) = &mut self.phase else { return Some(Landing::Over) };
+        active.hold_pair(&candidate);
+        let same =
+            active.rejected && candidate.tokens.access_token() == active.snapshot.tokens.access_token();
+        let usable = candidate.header.is_ok() && !candidate.times.is_expired(now) && !same;
+        usable.then(|| self.publish(flight, candidate, true, now, policy))
+    }
+
+    /// Another process has signed somebody in: the session follows, and whoever waits learns that it changed.
+    pub(crate) fn follow(
+        &mut self,
+        flight: &Arc<Flight>,
+        candidate: Candidate,
+        policy: &Policy,
+    ) -> (Landing, Leftovers) {
+        if !self.is_current(flight) {
+            return (Landing::Over, Leftovers::default());
+        }
+        let leftovers = self.next_epoch();
+        self.books.found(Some(Arc::clone(&candidate.tokens)));
+        match candidate.header.clone() {
+            Ok(header) => self.activate(candidate, header, policy),
+            // Not ours to throw away: whoever asks next loads it again, and learns what is wrong with it.
+            Err(_) => self.enter_phase(Phase::Unknown),
+        }
+        (Landing::Followed { flight: Arc::clone(flight), epoch: self.epoch }, leftovers)
+    }
+
+    /// The refresher has answered. From here on memory has the new pair, whatever becomes of the flight.
+    pub(crate) fn obtained(
+        &mut self,
+        flight: &Flight,
+        candidate: &Candidate,
+        now: Duration,
+        policy: &Policy,
+    ) -> Obtained {
+        if flight.from.epoch != self.epoch {
+            return Obtained::Orphaned;
+        }
+        let current = self.is_current(flight);
+        let Phase::Active(active) = &mut self.phase else { return Obtained::Orphaned };
+        if !current {
+            return Obtained::Overtaken;
+        }
+        active.hold_pair(candidate);
+        if let Some(slot) = &mut self.flight {
+            slot.obtained = Some(candidate.clone());
+            slot.deadline = now + policy.save();
+            flight.set_deadline(slot.deadline);
+        }
+        self.books.want(Content::Pair(Arc::clone(&candidate.tokens)), Origin::Flight);
+        Obtained::Save
+    }
+
+    /// The new pair's save was answered (`saved`), or will not be: publish it.
+    pub(crate) fn land(
+        &mut self,
+        flight: &Arc<Flight>,
+        candidate: Candidate,
+        saved: Result<(), Error>,
+        now: Duration,
+        random: u64,
+        policy: &Policy,
+    ) -> Landing {
+        if !self.is_current(flight) {
+            return Landing::Over;
+        }
+        let refusal = match (&candidate.header, saved) {
+            (Ok(_), Err(error)) if policy.persist_failure == PersistFailure::Fail => Some(error),
+            (header, saved) => {
+                self.trash.errors.extend(saved.err());
+                header.as_ref().err().map(|error| Error::from(*error))
+            }
+        };
+        match refusal {
+            Some(error) => self.failed(flight, error, None, now, random, policy),
+            None => self.publish(flight, candidate, false, now, policy),
+        }
+    }
+
+    /// Invariant 7: the only place where the generation grows.
+    fn publish(
+        &mut self,
+        flight: &Arc<Flight>,
+        candidate: Candidate,
+        adopted: bool,
+        now: Duration,
+        policy: &Policy,
+    ) -> Landing {
+        let (Phase::Active(active), Ok(header)) = (&mut self.phase, candidate.header.clone()) else {
+            return Landing::Over;
+        };
+        let stamp = Stamp::new(self.epoch, active.snapshot.stamp.generation + 1);
+        let unchanged = candidate.tokens.access_token() == active.snapshot.tokens.access_token();
+        **active = Active::new(candidate, header, stamp, unchanged, policy);
+        self.remove(flight);
+        self.warm_up();
+        if flight.cause == Cause::Rejected {
+            self.window.push_back(now);
+        }
+        self.landed.retain(|flight| flight.strong_count() > 0);
+        self.landed.push(Arc::downgrade(flight));
+        Landing::Published { flight: Arc::clone(flight), stamp, unchanged, adopted }
+    }
+
+    /// The flight failed: the session lives, and cools down.
+    pub(crate) fn failed(
+        &mut self,
+        flight: &Arc<Flight>,
+        error: Error,
+        retry_after: Option<Duration>,
+        now: Duration,
+        random: u64,
+        policy: &Policy,
+    ) -> Landing {
+        if !self.is_up(flight.id) {
+            // Its waiters have been told already.
+            self.trash.errors.push(error);
+            return Landing::Over;
+        }
+        self.remove(flight);
+        self.cool(error.clone(), retry_after, now, random, policy);
+        Landing::Failed { flight: Arc::clone(flight), error }
+    }
+
+    /// Nobody drives the flight any more. What the refresher answered, if it did, is published without its save.
+    pub(crate) fn forsaken(
+        &mut self,
+        flight: &Arc<Flight>,
+        error: Error,
+        now: Duration,
+        random: u64,
+        policy: &Policy,
+    ) -> Landing {
+        let slot = self.flight.as_ref().filter(|slot| slot.flight.id == flight.id);
+        match slot.and_then(|slot| slot.obtained.clone()) {
+            Some(candidate) => self.land(flight, candidate, Err(error), now, random, policy),
+            None => self.failed(flight, error, None, now, random, policy),
+        }
+    }
+
+    /// The refresh token is dead. The access token stays in use, if it is valid and nobody saw it rejected.
+    pub(crate) fn refused(
+        &mut self,
+        flight: &Arc<Flight>,
+        reason: EndReason,
+        error: Error,
+        now: Duration,
+    ) -> Landing {
+        if !self.is_current(flight) {
+            return Landing::Over;
+        }
+        let flight = Arc::clone(flight);
+        self.remove(&flight);
+        match &mut self.phase {
+            Phase::Active(active) if !active.rejected && !active.times.is_expired(now) => {
+                active.draining = Some(reason);
+                Landing::Draining { flight, error }
+            }
+            _ => match self.end(reason, Some(error)) {
+                Decision::End(reason, error) => Landing::Ended { flight, reason, error },
+                _ => Landing::Over,
+            },
+        }
+    }
+
+    /// The store is empty, and was not: another process ended the session.
+    pub(crate) fn emptied(&mut self, flight: &Arc<Flight>) -> Landing {
+        if !self.is_current(flight) {
+            return Landing::Over;
+        }
+        self.remove(flight);
+        self.books.found(None);
+        let reason = EndReason::EndedElsewhere;
+        let error = Error::ended(reason, None);
+        self.enter_phase(Phase::Ended(reason, error.clone()));
+        Landing::Ended { flight: Arc::clone(flight), reason, error }
+    }
+
+    /// Invariant 8: the session ends here, once. The store is cleared of the dead pair, if it still holds that.
+    pub(super) fn end(&mut self, reason: EndReason, error: Option<Error>) -> Decision {
+        let Phase::Active(active) = &self.phase else { return Decision::Nothing };
+        let pair = Arc::clone(&active.pair);
+        self.books.want(Content::NothingFor(pair), Origin::Flight);
+        let error = error.unwrap_or_else(|| Error::ended(reason, None));
+        self.enter_phase(Phase::Ended(reason, error.clone()));
+        Decision::End(reason, error)
+    }
+
+    /// Takes out what is past its deadline: a flight that nobody drives must not hold up those who look at it.
+    pub(crate) fn expire(
+        &mut self,
+        now: Duration,
+        random: u64,
+        policy: &Policy,
+    ) -> (Option<Landing>, Option<(Arc<Promise>, Error)>) {
+        let due =
+            self.flight.as_ref().filter(|slot| now >= slot.deadline).map(|slot| Arc::clone(&slot.flight));
+        let landing = due.map(|flight| {
+            let timeout = Error::detailed(ErrorKind::RefreshUnavailable, "the refresh ran out of time");
+            let landing = self.forsaken(&flight, timeout, now, random, policy);
+            if matches!(landing, Landing::Failed { .. }) {
+                // Its driver may still come back with the answer.
+                self.lapsed = Some(flight);
+            }
+            landing
+        });
+        let due = self.load.as_ref().is_some_and(|loading| now >= loading.deadline);
+        let load = due.then(|| self.load.take()).flatten().map(|loading| {
+            (loading.promise, Error::detailed(ErrorKind::Store, "reading the store ran out of time"))
+        });
+        (landing, load)
+    }
+
+    fn remove(&mut self, flight: &Flight) {
+        if self.is_up(flight.id) {
+            self.trash.flights.extend(self.flight.take().map(|slot| slot.flight));
+        }
+        if self.lapsed.as_ref().is_some_and(|lapsed| lapsed.id == flight.id) {
+            self.trash.flights.extend(self.lapsed.take());
+        }
+    }
+
+    fn warm_up(&mut self) {
+        self.failures = 0;
+        self.trash.errors.extend(self.cooldown.take().map(|cooldown| cooldown.error));
+    }
+
+    fn cool(
+        &mut self,
+        error: Error,
+        retry_after: Option<Duration>,
+        now: Duration,
+        random: u64,
+        policy: &Policy,
+    ) {
+        self.failures = self.failures.saturating_add(1);
+        let until = now + policy.cooldown_after(self.failures, retry_after, unit(random));
+        let before = self.cooldown.replace(Cooldown { until, error });
+        self.trash.errors.extend(before.map(|cooldown| cooldown.error));
+    }
+}
+
+impl Active {
+    fn new(
+        candidate: Candidate,
+        header: (HeaderName, HeaderValue),
+        stamp: Stamp,
+        unchanged: bool,
+        policy: &Policy,
+    ) -> Self {
+        let times = candidate.times;
+        let soft = times.soft.filter(|_| policy.soft_window && candidate.refreshable);
+        let fresh_until = match (times.expires, soft) {
+            (Some(hard), Some(soft)) => Some(hard.min(soft)),
+            (hard, soft) => hard.or(soft),
+        };
+        let snapshot = Snapshot::new(stamp, Arc::clone(&candidate.tokens), header, fresh_until, unchanged);
+        Self {
+            snapshot: Arc::new(snapshot),
+            times,
+            pair: candidate.tokens,
+            refreshable: candidate.refreshable,
+            refresh_expires: candidate.refresh_expires,
+            rejected: false,
+            draining: None,
+        }
+    }
+
+    /// The next refresh presents this pair.
+    fn hold_pair(&mut self, candidate: &Candidate) {
+        self.pair = Arc::clone(&candidate.tokens);
+        self.refreshable = candidate.refreshable;
+        self.refresh_expires = candidate.refresh_expires;
+    }
+}
