@@ -16,8 +16,8 @@ use self::origin::Origin;
 use crate::event::Event;
 use crate::session::bounded::within;
 use crate::{
-    Body, Challenge, ChallengePolicy, Error, ErrorKind, FinalUri, Observed, Session, Stamp,
-    StandardChallenge, Transport, TransportError, Turn,
+    Body, Challenge, ChallengePolicy, Error, ErrorKind, FinalUri, Observed, Session, StandardChallenge,
+    Transport, TransportError, Turn,
 };
 
 /// How much of a body is read to look at it, or to use its connection again; and for how long.

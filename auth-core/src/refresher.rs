@@ -101,7 +101,7 @@ forward! {
             (**self).acquire().await
         }
         async fn revoke(&self, tokens: &Tokens) {
-            (**self).revoke(tokens).await
+            (**self).revoke(tokens).await;
         }
     }
 }

@@ -73,7 +73,7 @@ impl Reader<'_> {
             let word = self.token();
             if word.is_empty() {
                 // Something that begins no challenge: on to the next comma.
-                self.to_comma();
+                self.pass_comma();
                 continue;
             }
             let spaces = self.skip(is_space);
@@ -149,7 +149,7 @@ impl Reader<'_> {
         end
     }
 
-    fn to_comma(&mut self) {
+    fn pass_comma(&mut self) {
         if self.rest.first() == Some(&b'"') {
             self.value();
             return;

@@ -81,7 +81,6 @@ pub(crate) enum Granted {
 }
 
 impl Core {
-    #[expect(clippy::too_many_arguments, reason = "called once, by the builder that names them")]
     pub(crate) fn new(
         refresher: Arc<dyn Refresher>,
         store: Arc<dyn TokenStore>,

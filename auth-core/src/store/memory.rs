@@ -83,7 +83,10 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        while self.armed {
+        if !self.armed {
+            return;
+        }
+        loop {
             let next = {
                 let mut slot = self.store.slot();
                 let next = slot.waiting.pop_front();

@@ -1,0 +1,22 @@
+# The commands of this project. CI runs `test`.
+
+# Everything that has to hold.
+test:
+    scripts/test.sh
+
+# The demonstration: a storm of 401s against a real server.
+storm *args:
+    cargo run --release -p examples --bin storm -- {{args}}
+
+# Format and lint.
+lint:
+    cargo fmt --all
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# The documentation, as users see it.
+doc:
+    cargo doc --workspace --no-deps --open
+
+# That auth-core has neither an HTTP library nor a runtime in its tree.
+seams:
+    scripts/check-seams.sh

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Everything that has to hold, in one command. The last thing it prints is the summary of the tests.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { printf '\n== %s\n' "$*"; }
+
+# What a fresh machine may lack.
+if ! command -v cargo >/dev/null; then
+    echo "A Rust toolchain is needed (see rust-version in Cargo.toml): cargo was not found." >&2
+    exit 1
+fi
+if ! command -v cc >/dev/null; then
+    say "installing a C compiler"
+    apt-get update -q && apt-get install -y --no-install-recommends gcc libc6-dev
+fi
+# A storm of a thousand sockets with client and server in one process needs more than the usual soft limit.
+ulimit -n "$(ulimit -Hn)" 2>/dev/null || true
+
+say "format"
+cargo fmt --all --check
+
+say "clippy"
+cargo clippy --workspace --all-targets --locked -- -D warnings
+
+say "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
+
+say "each crate without its default features, and with all"
+for crate in auth-core auth-testkit; do
+    cargo check -p "$crate" --locked --no-default-features
+    cargo check -p "$crate" --locked --all-features
+done
+# The choices of TLS exclude each other in practice and compile other people's C: apart.
+cargo check -p auth-reqwest --locked --no-default-features
+
+say "nothing has to be Send: --cfg auth_local"
+RUSTFLAGS="--cfg auth_local" cargo check -p auth-core --locked --all-features --target-dir target/local
+
+say "the seam: no HTTP library and no runtime in auth-core"
+scripts/check-seams.sh
+
+say "tests"
+cargo test --workspace --locked
