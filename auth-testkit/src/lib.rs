@@ -8,6 +8,7 @@
 //! | --- | --- | --- |
 //! | a [`Runtime`](auth_core::Runtime) | [`ManualRuntime`]: virtual time, driven by the test | a clone of it |
 //! | a [`Refresher`](auth_core::Refresher) | [`ScriptedRefresher`] | [`RefresherHandle`] |
+//! | a [`Transport`](auth_core::Transport) | [`ScriptedTransport`] | [`TransportHandle`] |
 //! | tokens | [`numbered`], [`rotating`](rotating()), [`same_sign_in`], [`other_sign_in`] | |
 //!
 //! A scripted part and its handle come as a pair. The part goes into what is tested; each call that arrives at it
@@ -61,7 +62,9 @@ mod refresher;
 mod reply;
 mod runtime;
 mod tokens;
+mod transport;
 
 pub use refresher::{AcquireCall, RefreshCall, RefresherHandle, ScriptedRefresher};
 pub use runtime::{ManualRuntime, Running};
 pub use tokens::{numbered, other_sign_in, rotating, same_sign_in};
+pub use transport::{ScriptedTransport, SendCall, SendReply, Sent, TransportHandle, response};
