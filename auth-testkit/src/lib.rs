@@ -9,6 +9,7 @@
 //! | a [`Runtime`](auth_core::Runtime) | [`ManualRuntime`]: virtual time, driven by the test | a clone of it |
 //! | a [`Refresher`](auth_core::Refresher) | [`ScriptedRefresher`] | [`RefresherHandle`] |
 //! | a [`Transport`](auth_core::Transport) | [`ScriptedTransport`] | [`TransportHandle`] |
+//! | a [`TokenStore`](auth_core::TokenStore) | [`ScriptedStore`], shared, locked, failing | [`StoreHandle`] |
 //! | tokens | [`numbered`], [`rotating`](rotating()), [`same_sign_in`], [`other_sign_in`] | |
 //!
 //! A scripted part and its handle come as a pair. The part goes into what is tested; each call that arrives at it
@@ -61,10 +62,12 @@ mod overlap;
 mod refresher;
 mod reply;
 mod runtime;
+mod store;
 mod tokens;
 mod transport;
 
 pub use refresher::{AcquireCall, RefreshCall, RefresherHandle, ScriptedRefresher};
 pub use runtime::{ManualRuntime, Running};
+pub use store::{HeldCall, Logged, Op, ScriptedStore, StoreHandle};
 pub use tokens::{numbered, other_sign_in, rotating, same_sign_in};
 pub use transport::{ScriptedTransport, SendCall, SendReply, Sent, TransportHandle, response};
