@@ -175,8 +175,10 @@ impl Pilot {
     async fn call(&self, basis: &Tokens) -> Result<Tokens, Unanswered> {
         let core = &self.core;
         let flight = &*self.flight;
+        // The refresher itself and not its `Arc`, whose own future would be around the refresher's: a panic in the destructor
+        // of an answered one is contained only where that one is polled directly.
         let refresh =
-            || Unless { flight, future: core.call(core.policy.attempt, core.refresher.refresh(basis)) };
+            || Unless { flight, future: core.call(core.policy.attempt, (*core.refresher).refresh(basis)) };
         let go_on = |attempt, error| {
             core.change(|state, after| {
                 let current = state.is_current(flight);
@@ -341,6 +343,6 @@ impl Drop for Timer {
 pub(crate) fn revoke(core: &Arc<Core>, tokens: Arc<Tokens>) -> BoxFuture<'static, ()> {
     let core = Arc::clone(core);
     Box::pin(async move {
-        let _ = core.call(core.policy.attempt, core.refresher.revoke(&tokens)).await;
+        let _ = core.call(core.policy.attempt, (*core.refresher).revoke(&tokens)).await;
     })
 }

@@ -71,7 +71,7 @@ impl Loader {
 
     async fn acquire(&self, deadline: Duration) -> Result<(), Failed> {
         let core = &self.core;
-        let call = || async { Some(core.call(core.policy.attempt, core.refresher.acquire()).await) };
+        let call = || async { Some(core.call(core.policy.attempt, (*core.refresher).acquire()).await) };
         let go_on = |_, _| core.change(|state, _| state.is_loading(self.id));
         let tokens = match attempts(core, deadline, call, go_on).await {
             Ok(Some(tokens)) => tokens,

@@ -1,0 +1,1 @@
+//! Attaching the token: what goes onto a request, and what does not.

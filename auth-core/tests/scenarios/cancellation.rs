@@ -1,0 +1,1 @@
+//! Cancellation, timeouts and panics: whatever is dropped or never answers, nobody hangs.

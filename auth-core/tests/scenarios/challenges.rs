@@ -1,0 +1,1 @@
+//! Challenges: which responses are about the token.

@@ -1,0 +1,1 @@
+//! Failures, and the end of a session.

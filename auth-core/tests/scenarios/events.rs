@@ -1,0 +1,1 @@
+//! Events and states: what a listener and a watcher see.

@@ -1,0 +1,1 @@
+//! Sign-in, sign-out and identity: no request goes out as somebody else.

@@ -1,0 +1,1 @@
+//! Late rejections: a 401 for a token that has been replaced.

@@ -1,0 +1,20 @@
+//! What users of systems of this kind hit, as promises: each test's doc comment carries the number of its scenario.
+//!
+//! All of it in virtual time, on scripted parts, by hand.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
+
+mod attaching;
+mod bodies;
+mod cancellation;
+mod challenges;
+mod endings;
+mod events;
+mod executors;
+mod flights;
+mod identity;
+mod late;
+mod persistence;
+mod responses;
+mod secrets;
+mod storms;
+mod world;

@@ -1,0 +1,1 @@
+//! Persistence: what the store holds, and other processes that share it.
