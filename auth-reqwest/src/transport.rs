@@ -78,7 +78,6 @@ impl ReqwestTransport {
 
     /// The settings of the default client, for a client of one's own: no redirects, no retries, no `Referer`, and
     /// responses as they come, not decompressed.
-    #[must_use]
     pub fn client_builder() -> reqwest::ClientBuilder {
         reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())

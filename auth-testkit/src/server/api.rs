@@ -136,7 +136,7 @@ fn spoil(mut response: Response<ResponseBody>, answer: &ApiAnswer) -> Answer {
         ApiAnswer::Truncated => {
             let whole = Bytes::from_static(br#"{"message": "half of this is sent"}"#);
             response.headers_mut().insert(CONTENT_LENGTH, whole.len().into());
-            *response.body_mut() = body::half(whole);
+            *response.body_mut() = body::half(&whole);
             Ok(response)
         }
         ApiAnswer::Normal | ApiAnswer::Unauthorized | ApiAnswer::Status { .. } => Ok(response),

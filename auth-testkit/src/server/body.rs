@@ -99,7 +99,7 @@ pub(super) fn echo(body: Incoming, shared: Arc<Shared>, number: usize) -> Respon
 }
 
 /// The first half, and then the end of the connection.
-pub(super) fn half(bytes: Bytes) -> ResponseBody {
+pub(super) fn half(bytes: &Bytes) -> ResponseBody {
     let half = bytes.slice(..bytes.len() / 2);
     let frames = stream::unfold(Some(half), |rest| async {
         match rest {

@@ -131,7 +131,7 @@ async fn truncated(response: Response<ResponseBody>) -> Response<ResponseBody> {
     let (mut head, body) = response.into_parts();
     let whole = body.collect().await.map_or_else(|_| Bytes::new(), http_body_util::Collected::to_bytes);
     head.headers.insert(CONTENT_LENGTH, whole.len().into());
-    Response::from_parts(head, body::half(whole))
+    Response::from_parts(head, body::half(&whole))
 }
 
 pub(super) async fn revoke(shared: Arc<Shared>, connection: u64, request: Request<Incoming>) -> Answer {

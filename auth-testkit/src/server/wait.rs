@@ -10,11 +10,11 @@ use super::log::Stats;
 use super::shared::Shared;
 
 /// The time has passed, and what was waited for has not come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StillWaiting {
     /// The counters when the time had passed.
-    pub stats: Stats,
+    pub stats: Box<Stats>,
 }
 
 impl fmt::Display for StillWaiting {
@@ -42,7 +42,7 @@ impl Shared {
             while state.version == version {
                 let left = timeout.saturating_sub(start.elapsed());
                 if left.is_zero() {
-                    return Err(StillWaiting { stats });
+                    return Err(StillWaiting { stats: Box::new(stats) });
                 }
                 state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
             }
