@@ -1,4 +1,4 @@
-//! [reqwest](reqwest) as a transport and tokio as a runtime for [`auth_core`].
+//! [`reqwest`] as a transport and tokio as a runtime for [`auth_core`].
 //!
 //! | part | stands in for | |
 //! | --- | --- | --- |

@@ -1,6 +1,8 @@
 //! What an error says: whether a connection was made, whether time ran out, whether the request may have been sent,
 //! and whether its own body failed.
 
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 mod support;
 
 use std::net::TcpListener;

@@ -1,5 +1,7 @@
 //! What goes out is what was given, and what comes back is what came.
 
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 mod support;
 
 use auth_core::{Body, FinalUri, Transport};

@@ -1,5 +1,7 @@
 //! Bodies move as they are produced, both ways, and stop when they are given up.
 
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 mod support;
 
 use auth_core::Transport;

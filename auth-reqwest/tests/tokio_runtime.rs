@@ -1,5 +1,7 @@
 //! `TokioRuntime` keeps the contract of a runtime, inside of tokio and outside.
 
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 mod support;
 
 use std::time::{Duration, Instant};

@@ -20,6 +20,8 @@ use super::{api, token_endpoint};
 /// A storm of clients connects at once; what does not fit is tried again by the kernel a second later.
 const BACKLOG: u32 = 4096;
 
+const LONGEST_HEAD: u32 = 256 * 1024;
+
 /// The running thread. Dropping it closes every connection and waits for the thread.
 pub(super) struct Listening {
     pub(super) address: SocketAddr,
@@ -89,7 +91,9 @@ async fn serve(stream: TcpStream, number: u64, shared: Arc<Shared>) {
     let _open = Open(Arc::clone(&shared));
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| route(Arc::clone(&shared), number, request));
-    let connections = auto::Builder::new(TokioExecutor::new());
+    let mut connections = auto::Builder::new(TokioExecutor::new());
+    // Tokens may be long: HTTP/1 has room for them by default.
+    connections.http2().max_header_list_size(LONGEST_HEAD);
     // A client that goes, and an answer that is to be lost, are both errors to hyper, and news to nobody.
     let _ = connections.serve_connection(TokioIo::new(stream), service).await;
 }
