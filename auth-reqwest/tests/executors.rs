@@ -8,7 +8,7 @@ use auth_core::{Body, Transport};
 use auth_reqwest::ReqwestTransport;
 use auth_testkit::server::TestServer;
 use http::{Request, StatusCode};
-use support::{get, on_a_thread, poll_once, request, transport};
+use support::{LONG, get, on_a_thread, poll_once, request, transport};
 use tokio::runtime::{Builder, Runtime};
 
 fn driven() -> Runtime {
@@ -32,6 +32,19 @@ fn it_works_under_the_futures_executor_and_smol() {
 
         futures::executor::block_on(exchange(&transport, &server));
         smol::block_on(exchange(&transport, &server));
+    });
+}
+
+/// A client with timeouts starts timers when it sends and whenever its responses are read.
+#[test]
+fn it_works_there_with_timeouts_too() {
+    on_a_thread(|| {
+        let (runtime, server) = (driven(), TestServer::start().unwrap());
+        let builder = ReqwestTransport::client_builder().no_proxy();
+        let client = builder.connect_timeout(LONG).read_timeout(LONG).timeout(LONG).build().unwrap();
+        let transport = ReqwestTransport::new(client).with_handle(runtime.handle().clone());
+
+        futures::executor::block_on(exchange(&transport, &server));
     });
 }
 
