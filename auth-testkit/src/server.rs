@@ -1,7 +1,7 @@
 //! A token server and the API it protects, on a loopback socket: real sockets, real HTTP, under a test's control.
 //!
 //! [`TestServer`] runs on a thread of its own, so that clients on any executor, or on none, can use it. It speaks
-//! HTTP/1.1, and HTTP/2 to clients that begin with it.
+//! HTTP/1.1, and HTTP/2 to clients that begin with it, where what closes a connection below resets a stream.
 //!
 //! | address | answer |
 //! | --- | --- |
