@@ -86,7 +86,7 @@ impl Body {
         B: Into<Bytes>,
         E: Into<BoxError>,
     {
-        Self::wrap(StreamFrames { stream: one_shot, length: None })
+        Self::wrap(StreamFrames { stream: one_shot })
     }
 
     /// A body that can be sent once, from any [`http_body::Body`]: frames, trailers and size hint are kept. For
@@ -367,7 +367,11 @@ where
     E: Into<BoxError>,
 {
     fn make(&self, length: Option<u64>) -> Frames {
-        Box::pin(Wrapped { body: StreamFrames { stream: (self.0)(), length } })
+        let frames: Frames = Box::pin(Wrapped { body: StreamFrames { stream: (self.0)() } });
+        match length {
+            Some(length) => Box::pin(Sized { frames, length }),
+            None => frames,
+        }
     }
 }
 
@@ -375,7 +379,6 @@ pin_project_lite::pin_project! {
     struct StreamFrames<S> {
         #[pin]
         stream: S,
-        length: Option<u64>,
     }
 }
 
@@ -390,10 +393,6 @@ where
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, E>>> {
         let chunk = ready!(self.project().stream.poll_next(cx));
         Poll::Ready(chunk.map(|chunk| chunk.map(|data| Frame::data(data.into()))))
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
@@ -442,12 +441,23 @@ impl http_body::Body for Sized {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let body = self.get_mut();
         let frame = ready!(body.frames.as_mut().poll_frame(cx));
-        if let Some(Ok(data)) =
-            frame.as_ref().map(|frame| frame.as_ref().map(|f| f.data_ref().map_or(0, Bytes::len)))
-        {
-            body.length = body.length.saturating_sub(data as u64);
-        }
-        Poll::Ready(frame)
+        Poll::Ready(match frame {
+            Some(Ok(frame)) => {
+                let data = frame.data_ref().map_or(0, |data| data.len() as u64);
+                match body.length.checked_sub(data) {
+                    Some(left) => {
+                        body.length = left;
+                        Some(Ok(frame))
+                    }
+                    None => Some(Err(BodyError::new("the stream is longer than was told"))),
+                }
+            }
+            None if body.length > 0 => {
+                body.length = 0;
+                Some(Err(BodyError::new("the stream is shorter than was told")))
+            }
+            ended => ended,
+        })
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -1,4 +1,5 @@
-//! Scripted parts and virtual time, to test what refreshes tokens: your own parts, or an SDK as a whole.
+//! Scripted parts, virtual time and a real token server, to test what refreshes tokens: your own parts, or an SDK as a
+//! whole.
 //!
 //! A test of token refresh is about timing: a 401 that comes late, a sign-out in the middle of a refresh, a waiter that
 //! gives up. With the parts here the test decides every such moment by hand. Nothing sleeps in real time, and nothing
@@ -11,6 +12,9 @@
 //! | a [`Transport`](auth_core::Transport) | [`ScriptedTransport`] | [`TransportHandle`] |
 //! | a [`TokenStore`](auth_core::TokenStore) | [`ScriptedStore`], shared, locked, failing | [`StoreHandle`] |
 //! | tokens | [`numbered`], [`rotating`](rotating()), [`same_sign_in`], [`other_sign_in`] | |
+//!
+//! And over a real socket: [`server::TestServer`] (feature `server`, on by default), an authorization server and a resource
+//! server in one, with rotation, reuse detection and every kind of bad answer.
 //!
 //! A scripted part and its handle come as a pair. The part goes into what is tested; each call that arrives at it
 //! becomes a value, which the test takes from the handle, looks at, and answers when it likes.
@@ -62,6 +66,8 @@ mod overlap;
 mod refresher;
 mod reply;
 mod runtime;
+#[cfg(feature = "server")]
+pub mod server;
 mod store;
 mod tokens;
 mod transport;

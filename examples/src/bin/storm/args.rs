@@ -140,7 +140,8 @@ impl Given {
             .ok_or_else(|| missing("--access-token or STORM_ACCESS_TOKEN"))?;
         let refresh = secret(self.refresh_token, "STORM_REFRESH_TOKEN")
             .ok_or_else(|| missing("--refresh-token or STORM_REFRESH_TOKEN"))?;
-        let tokens = Tokens::new(access).map_err(|error| Usage(error.to_string()))?.with_refresh_token(refresh);
+        let tokens =
+            Tokens::new(access).map_err(|error| Usage(error.to_string()))?.with_refresh_token(refresh);
         if tokens.refresh_token().is_none() {
             return Err(Usage("the refresh token is empty".to_owned()));
         }
@@ -215,7 +216,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_without_values() {
-        let server = "--token-endpoint http://localhost/t --client-id c --access-token sesame --refresh-token R";
+        let server =
+            "--token-endpoint http://localhost/t --client-id c --access-token sesame --refresh-token R";
         for line in [
             "--requests 0",
             "--requests many",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use auth_reqwest::{ReqwestTransport, TokioRuntime};
-use auth_testkit::TestServer;
+use auth_testkit::server::TestServer;
 
 use crate::args::{Backend, Plan, Server};
 use crate::report::Report;

@@ -80,7 +80,11 @@ impl Report {
             sentences.push("the process ran out of file descriptors: raise the limit (ulimit -n)".to_owned());
         }
         if !in_time {
-            sentences.push(format!("after {} s not every request had ended: {}", elapsed.as_secs(), standing(&record.lives)));
+            sentences.push(format!(
+                "after {} s not every request had ended: {}",
+                elapsed.as_secs(),
+                standing(&record.lives)
+            ));
         }
         Self {
             numbers,

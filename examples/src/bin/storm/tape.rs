@@ -72,7 +72,8 @@ impl Tape {
         for life in &mut lives[requests - late..] {
             life.late = true;
         }
-        let record = Record { lives, leases_missing: requests, on_time_left: requests - late, ..Record::default() };
+        let record =
+            Record { lives, leases_missing: requests, on_time_left: requests - late, ..Record::default() };
         Self { start: Instant::now(), record: Mutex::new(record), leased: Gate::new(), landed: Gate::new() }
     }
 

@@ -19,7 +19,8 @@ pub(crate) fn draw(report: &Report) -> String {
     let _ = writeln!(out, "  {:>10}  {}", "refresh", refreshes(report, &scale));
     let _ = writeln!(out, "  {:>10}  {}", "queue", level(queue(report, &scale)));
     let _ = writeln!(out, "  {:>10}  {}", "replays", level(scale.count(times(report, |life| life.replayed))));
-    let _ = writeln!(out, "  {:>10}  {}\n", "responses", level(scale.count(times(report, |life| life.ended))));
+    let _ =
+        writeln!(out, "  {:>10}  {}\n", "responses", level(scale.count(times(report, |life| life.ended))));
     lanes(&mut out, report, &scale);
     tail(&mut out, report);
     out
@@ -27,7 +28,11 @@ pub(crate) fn draw(report: &Report) -> String {
 
 fn head(out: &mut String, report: &Report) {
     let numbers = &report.numbers;
-    let _ = write!(out, "storm over {}: {} requests with a token that has expired", numbers.backend, numbers.requests);
+    let _ = write!(
+        out,
+        "storm over {}: {} requests with a token that has expired",
+        numbers.backend, numbers.requests
+    );
     if report.late > 0 {
         let _ = write!(out, ", {} of them held back until the refresh was over", report.late);
     }
@@ -60,7 +65,10 @@ fn lanes(out: &mut String, report: &Report, scale: &Scale) {
     let _ = writeln!(out, "  · sent  x rejected  ~ in the queue  R replayed  ✓ ended");
     for lane in 0..shown {
         let life = lives[lane * lives.len() / shown];
-        let name = life.ticket.map_or_else(|| if life.late { "late".to_owned() } else { "-".to_owned() }, |ticket| format!("ticket {ticket}"));
+        let name = life.ticket.map_or_else(
+            || if life.late { "late".to_owned() } else { "-".to_owned() },
+            |ticket| format!("ticket {ticket}"),
+        );
         let _ = writeln!(out, "  {name:>10}  {}", lane_of(life, scale).trim_end());
     }
     if lives.len() > shown {
@@ -76,7 +84,8 @@ fn lane_of(life: &Life, scale: &Scale) -> String {
             lane[from..=to.max(from)].fill(sign);
         }
     };
-    let (sent, rejected, replayed, ended) = (at(life.sent), at(life.rejected), at(life.replayed), at(life.ended));
+    let (sent, rejected, replayed, ended) =
+        (at(life.sent), at(life.rejected), at(life.replayed), at(life.ended));
     fill(sent, rejected.or(ended), '·');
     fill(rejected, replayed.or(ended), '~');
     fill(replayed, ended, '·');

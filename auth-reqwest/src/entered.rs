@@ -1,0 +1,133 @@
+//! `Entered`: a future or a body that finds its tokio runtime wherever it is polled and dropped.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http_body::{Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tokio::runtime::Handle;
+
+pin_project! {
+    /// Enters the runtime for each poll, and for the drop: hyper's connection pool can spawn from a destructor.
+    ///
+    /// The guard of an entered runtime is not `Send`, so it lives within one poll and never across an await.
+    pub(crate) struct Entered<T> {
+        handle: Handle,
+        #[pin]
+        inner: Option<T>,
+    }
+
+    impl<T> PinnedDrop for Entered<T> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            let _guard = this.handle.enter();
+            this.inner.set(None);
+        }
+    }
+}
+
+impl<T> Entered<T> {
+    pub(crate) fn new(handle: Handle, inner: T) -> Self {
+        Self { handle, inner: Some(inner) }
+    }
+}
+
+const TAKEN: &str = "only dropping takes what is inside";
+
+impl<F: Future> Future for Entered<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let _guard = this.handle.enter();
+        this.inner.as_pin_mut().expect(TAKEN).poll(cx)
+    }
+}
+
+impl<B: http_body::Body> http_body::Body for Entered<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let this = self.project();
+        let _guard = this.handle.enter();
+        this.inner.as_pin_mut().expect(TAKEN).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(http_body::Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.as_ref().map_or_else(SizeHint::default, http_body::Body::size_hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use bytes::Bytes;
+    use futures::FutureExt as _;
+    use tokio::runtime::{Builder, Id};
+
+    use super::*;
+
+    /// Demands its runtime whenever it is polled, and when it is dropped.
+    struct Demanding(Id);
+
+    impl Demanding {
+        fn check(&self) {
+            assert_eq!(Handle::current().id(), self.0);
+        }
+    }
+
+    impl Future for Demanding {
+        type Output = ();
+
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+            self.check();
+            Poll::Ready(())
+        }
+    }
+
+    impl http_body::Body for Demanding {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            self.check();
+            Poll::Ready(None)
+        }
+    }
+
+    impl Drop for Demanding {
+        fn drop(&mut self) {
+            self.check();
+        }
+    }
+
+    #[test]
+    fn what_is_inside_finds_its_runtime_when_it_is_polled_and_dropped() {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let other = Builder::new_current_thread().build().unwrap();
+        let entered = || Entered::new(runtime.handle().clone(), Demanding(runtime.handle().id()));
+        let read = || {
+            let mut body = entered();
+            std::future::poll_fn(move |cx| http_body::Body::poll_frame(Pin::new(&mut body), cx))
+        };
+
+        assert_eq!(entered().now_or_never(), Some(()));
+        assert!(read().now_or_never().unwrap().is_none());
+        other.block_on(async {
+            entered().await;
+            assert!(read().await.is_none());
+        });
+    }
+}
