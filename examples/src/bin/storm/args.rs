@@ -17,6 +17,7 @@ yours: a GET of that URL each, and a refresh at the token endpoint (RFC 6749 sec
   --backend B          the HTTP library (default: all that are built: reqwest)
   --requests N         how many requests (default: 100)
   --late N             of these, how many are held back until the first refresh has ended (default: 0)
+  --api URL            the URL to GET; https needs a build with the feature `tls`
   --json               print one JSON object for each backend, and nothing else
   --access-token T     instead of the environment's STORM_ACCESS_TOKEN
   --refresh-token R    instead of the environment's STORM_REFRESH_TOKEN
