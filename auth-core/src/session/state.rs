@@ -413,3 +413,6 @@ impl Active {
         dead.then_some(EndReason::RefreshTokenExpired)
     }
 }
+
+#[cfg(test)]
+mod tests;
