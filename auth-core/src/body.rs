@@ -194,7 +194,8 @@ impl Body {
     #[cfg(feature = "json")]
     pub async fn json<T: serde::de::DeserializeOwned>(self) -> Result<T, BodyError> {
         let bytes = self.bytes().await?;
-        serde_json::from_slice(&bytes).map_err(BodyError::new)
+        // The parser's own words are not passed on: they quote what they stumbled over.
+        serde_json::from_slice(&bytes).map_err(|_| BodyError::new("the body is not JSON of that shape"))
     }
 
     /// The next frame: data, or the trailers. `None` is the end.

@@ -21,7 +21,6 @@ pub struct NoReplay;
 
 /// On each attempt that the client hands to its transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Attempt {
     /// Which attempt of its request: from 1.
     pub number: u8,

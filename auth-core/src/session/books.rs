@@ -175,6 +175,16 @@ impl Books {
         newest.then(|| self.wait(self.number))
     }
 
+    /// Whether this content is what was last known of the store, or what the write is to put there.
+    pub(crate) fn knows(&self, loaded: Option<&Tokens>, order: &Order) -> bool {
+        let wanted = match &order.content {
+            Content::Pair(tokens) => same(loaded, Some(tokens)),
+            // Decided by what is there.
+            Content::Nothing | Content::NothingFor(_) => true,
+        };
+        wanted || same(loaded, self.base.as_deref())
+    }
+
     /// What the store's content means; where it is memory's own pair, that is saved.
     pub(crate) fn read(&mut self, loaded: Option<&Tokens>) -> Reading {
         let memory = match &self.desired {

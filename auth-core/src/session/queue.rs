@@ -9,15 +9,18 @@
 //! 3. Whoever leaves, at whatever time and for whatever reason, leaves the line whole (1, 2 hold).
 //! 4. A waiter is woken once: with the baton, with the error, or when the queue opens.
 //! 5. A holder that is never polled cannot stop the others: each tick in which the baton has not moved is charged, and
-//!    when the charges reach the queue's patience the queue *opens*: everybody goes, in ticket order as far as that can be had.
+//!    before the charges exceed the queue's patience the queue *opens*: everybody goes, in ticket order as far as that can be
+//!    had. Where nobody drives the timer, a waiter that is polled opens it (`look`).
 //!
 //! Wakers are cloned before the lock is taken, collected under it, and woken and dropped after it.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use crate::Error;
+use crate::contain::wake;
 
 /// How often the timer looks within one patience.
 pub(crate) const TICKS: u32 = 10;
@@ -32,9 +35,13 @@ struct Line {
     slots: VecDeque<Slot>,
     next: u64,
     gone: usize,
-    /// Whether the baton has moved since the last tick, and how many ticks it had not.
-    moved: bool,
+    /// How often the baton has moved.
+    moves: u64,
+    /// What the last tick saw of that, and how many ticks saw no move.
+    ticked: u64,
     charges: u32,
+    /// What the last look saw of it, and when that was first seen.
+    looked: Option<(u64, Duration)>,
 }
 
 enum Phase {
@@ -68,8 +75,16 @@ pub(crate) enum Tick {
 
 impl Queue {
     pub(crate) fn new() -> Self {
-        let line =
-            Line { phase: Phase::Closed, slots: VecDeque::new(), next: 0, gone: 0, moved: false, charges: 0 };
+        let line = Line {
+            phase: Phase::Closed,
+            slots: VecDeque::new(),
+            next: 0,
+            gone: 0,
+            moves: 0,
+            ticked: 0,
+            charges: 0,
+            looked: None,
+        };
         Self { line: Mutex::new(line) }
     }
 
@@ -134,7 +149,7 @@ impl Queue {
         };
         drop(parked);
         if let Some(next) = next {
-            next.wake();
+            wake(next);
         }
     }
 
@@ -146,10 +161,12 @@ impl Queue {
                 return;
             }
             line.phase = Phase::Draining;
-            line.pass()
+            let first = line.pass();
+            line.ticked = line.moves;
+            first
         };
         if let Some(first) = first {
-            first.wake();
+            wake(first);
         }
     }
 
@@ -177,7 +194,7 @@ impl Queue {
         };
         drop(replaced);
         for waker in woken {
-            waker.wake();
+            wake(waker);
         }
     }
 
@@ -185,18 +202,47 @@ impl Queue {
     pub(crate) fn tick(&self) -> Tick {
         {
             let mut line = self.line();
-            if !matches!(line.phase, Phase::Draining) || line.waiting() == 0 {
-                return Tick::Done;
+            match line.phase {
+                Phase::Closed => return Tick::Going,
+                Phase::Draining if line.waiting() > 0 => {}
+                Phase::Draining | Phase::Open | Phase::Failed(_) => return Tick::Done,
             }
-            if !std::mem::take(&mut line.moved) {
+            if line.ticked == line.moves {
                 line.charges += 1;
             }
-            if line.charges < TICKS {
+            line.ticked = line.moves;
+            // One less than a whole patience: the baton may have stood still for almost a tick before the first.
+            if line.charges + 1 < TICKS {
                 return Tick::Going;
             }
         }
         self.open();
         Tick::Opened
+    }
+}
+
+impl Queue {
+    /// A waiter's look at a queue that drains: opens it where the baton has stood still for `patience` since it was first
+    /// looked at.
+    pub(crate) fn look(&self, now: Duration, patience: Duration) {
+        {
+            let mut line = self.line();
+            if !matches!(line.phase, Phase::Draining) {
+                return;
+            }
+            match line.looked {
+                Some((moves, since)) if moves == line.moves => {
+                    if now.saturating_sub(since) < patience {
+                        return;
+                    }
+                }
+                _ => {
+                    line.looked = Some((line.moves, now));
+                    return;
+                }
+            }
+        }
+        self.open();
     }
 }
 
@@ -221,7 +267,7 @@ impl Line {
         let Place::Waiting(parked) = &mut front.place else { return None };
         let waker = parked.take();
         front.place = Place::Baton;
-        self.moved = true;
+        self.moves += 1;
         waker
     }
 
@@ -353,15 +399,15 @@ mod tests {
     fn charges_add_up_to_the_patience() {
         let queue = Queue::new();
         let waiters = parked(&queue, 3);
+        assert_eq!(queue.tick(), Tick::Going, "nobody has the baton yet");
         queue.release();
-        assert_eq!(queue.tick(), Tick::Going, "the baton was given just now: not charged");
 
         for _ in 0..TICKS / 2 {
             assert_eq!(queue.tick(), Tick::Going);
         }
         queue.leave(waiters[0].0);
-        assert_eq!(queue.tick(), Tick::Going, "not charged");
-        for _ in 0..TICKS / 2 - 1 {
+        assert_eq!(queue.tick(), Tick::Going, "the baton has moved: not charged");
+        for _ in TICKS / 2 + 1..TICKS - 1 {
             assert_eq!(queue.tick(), Tick::Going);
         }
         assert_eq!(queue.tick(), Tick::Opened);
@@ -369,6 +415,51 @@ mod tests {
         assert_eq!(waiters[2].woken(), 1);
         assert_eq!(waiters[2].poll(&queue), Poll::Ready(Ok(())));
         assert_eq!(queue.tick(), Tick::Done);
+    }
+
+    /// Q2: where nobody drives the timer, those who are polled are not held up for longer than patience.
+    #[test]
+    fn a_look_opens_a_queue_that_stands_still() {
+        let queue = Queue::new();
+        let waiters = parked(&queue, 2);
+        let (patience, at) = (Duration::from_millis(500), Duration::from_millis);
+        queue.look(at(0), patience);
+        queue.release();
+
+        queue.look(at(1000), patience);
+        queue.look(at(1499), patience);
+        assert!(waiters[1].poll(&queue).is_pending());
+        queue.look(at(1500), patience);
+
+        assert_eq!(waiters[1].poll(&queue), Poll::Ready(Ok(())));
+    }
+
+    struct Panics;
+
+    impl ArcWake for Panics {
+        fn wake_by_ref(_: &Arc<Self>) {
+            panic!("a waker");
+        }
+    }
+
+    #[test]
+    fn a_waker_that_panics_keeps_nobody_from_being_woken() {
+        for fails in [false, true] {
+            let queue = Queue::new();
+            let bad = queue.join(9).unwrap();
+            let waker = waker(Arc::new(Panics));
+            assert!(queue.poll_turn(bad, &mut Context::from_waker(&waker)).is_pending());
+            let good = parked(&queue, 1).remove(0);
+
+            if fails {
+                queue.fail(Error::new(ErrorKind::SignedOut));
+            } else {
+                queue.release();
+                queue.leave(bad);
+            }
+
+            assert_eq!(good.woken(), 1);
+        }
     }
 
     /// C16: the queue is bounded by those who are in line, not by those who left.

@@ -52,7 +52,7 @@ pub(crate) struct State {
     /// The flight that is up. It belongs to the current epoch and replaces the newest token.
     pub(super) flight: Option<Slot>,
     /// A flight that was ended from outside because its deadline had passed, and whose driver has not been heard of
-    /// since: it may still bring its answer, as long as no other flight has started.
+    /// since: it may still bring its answer, until another flight presents the pair.
     pub(super) lapsed: Option<Arc<Flight>>,
     pub(super) load: Option<Loading>,
     pub(super) cooldown: Option<Cooldown>,
@@ -94,6 +94,8 @@ pub(super) struct Active {
     pub(super) rejected: bool,
     /// The refresh token is dead, and why.
     pub(super) draining: Option<EndReason>,
+    /// The pair was presented, and the answer may have been lost.
+    pub(super) lost: bool,
 }
 
 pub(super) struct Slot {
@@ -290,7 +292,7 @@ impl State {
         Decision::Start(self.start(Cause::Forced, now, policy))
     }
 
-    /// As a new request, but a token that is valid for less than `least` counts as expired.
+    /// As a new request, but a token that is valid for less than `least` is refreshed, where that can help.
     fn valid_for(&mut self, least: Duration, now: Duration, policy: &Policy) -> Decision {
         let cooling = self.cooling(now);
         let Phase::Active(active) = &self.phase else {
@@ -302,11 +304,9 @@ impl State {
         if let Some(slot) = &self.flight {
             return Decision::Join(Arc::clone(&slot.flight));
         }
-        if let Some(reason) = active.why_not_refresh(now) {
-            return Decision::Fail(Error::ended(reason, None));
-        }
-        if let Some(error) = cooling {
-            return Decision::Fail(error);
+        // It is valid, if not for as long: better than nothing where nothing better can be had now.
+        if cooling.is_some() || active.why_not_refresh(now).is_some() {
+            return Decision::Use(Arc::clone(&active.snapshot));
         }
         Decision::Start(self.start(Cause::Proactive, now, policy))
     }
@@ -372,12 +372,8 @@ impl State {
         Some((oldest + policy.window).saturating_sub(now))
     }
 
-    /// Puts a new flight into the slot. A flight that lapsed must not present the refresh token beside it.
+    /// Puts a new flight into the slot.
     fn start(&mut self, cause: Cause, now: Duration, policy: &Policy) -> Arc<Flight> {
-        if let Some(lapsed) = self.lapsed.take() {
-            lapsed.overtake();
-            self.trash.flights.push(lapsed);
-        }
         let from = self.newest().unwrap_or(Stamp::new(self.epoch, 0));
         let deadline = now + policy.flight;
         let flight = Arc::new(Flight::new(self.next_id(), cause, from, deadline));

@@ -30,6 +30,8 @@ pub(crate) struct Times {
     pub(crate) expires: Option<Duration>,
     /// When it is to be refreshed in the background.
     pub(crate) soft: Option<Duration>,
+    /// How long a refresh has made it good for: no other refresh will do better.
+    pub(crate) granted: Option<Duration>,
 }
 
 impl Times {
@@ -42,7 +44,8 @@ impl Times {
     }
 
     pub(super) fn is_good_for(&self, least: Duration, now: Duration) -> bool {
-        self.expires.is_none_or(|at| at.saturating_sub(now) >= least)
+        self.granted.is_some_and(|granted| least > granted)
+            || self.expires.is_none_or(|at| at.saturating_sub(now) >= least)
     }
 }
 
@@ -86,6 +89,9 @@ pub(crate) enum Landing {
     /// Somebody else has ended it before: nothing is left to do.
     Over,
 }
+
+/// A load that nobody drives any more, and what its waiters are told.
+pub(crate) type LapsedLoad = (FlightId, Arc<Promise>, Error);
 
 /// What an epoch leaves behind: those to be freed, and what is nobody's any more.
 #[derive(Default)]
@@ -145,7 +151,7 @@ impl State {
 
     fn activate(&mut self, candidate: Candidate, header: (HeaderName, HeaderValue), policy: &Policy) {
         let stamp = Stamp::new(self.epoch, 0);
-        self.enter_phase(Phase::Active(Box::new(Active::new(candidate, header, stamp, false, policy))));
+        self.enter_phase(Phase::Active(Box::new(Active::new(candidate, header, stamp, 0, policy))));
     }
 
     fn enter_phase(&mut self, phase: Phase) {
@@ -232,6 +238,36 @@ impl State {
         self.flight.is_none() && self.lapsed.as_ref().is_some_and(|lapsed| lapsed.id == flight.id)
     }
 
+    /// Whether a new pair of this flight counts: so does one of a flight that has lapsed, until the next presents a token.
+    fn may_bring(&self, flight: &Flight) -> bool {
+        self.is_up(flight.id) || self.lapsed.as_ref().is_some_and(|lapsed| lapsed.id == flight.id)
+    }
+
+    /// The flight is about to present memory's pair: from here on no other may.
+    pub(crate) fn present(&mut self, flight: &Flight) -> Option<Arc<Tokens>> {
+        let pair = self.pair(flight)?;
+        if self.is_up(flight.id)
+            && let Some(lapsed) = self.lapsed.take()
+        {
+            lapsed.overtake();
+            self.trash.flights.push(lapsed);
+        }
+        Some(pair)
+    }
+
+    pub(crate) fn is_answer_lost(&self, flight: &Flight) -> bool {
+        self.is_current(flight) && matches!(&self.phase, Phase::Active(active) if active.lost)
+    }
+
+    /// An answer to this flight's pair may have been lost: should it be rejected later, that is why.
+    pub(crate) fn answer_lost(&mut self, flight: &Flight) {
+        if self.is_current(flight)
+            && let Phase::Active(active) = &mut self.phase
+        {
+            active.lost = true;
+        }
+    }
+
     /// The pair that memory has, for a flight that still counts.
     pub(crate) fn pair(&self, flight: &Flight) -> Option<Arc<Tokens>> {
         match &self.phase {
@@ -292,13 +328,14 @@ impl State {
         if flight.from.epoch != self.epoch {
             return Obtained::Orphaned;
         }
-        let current = self.is_current(flight);
+        let current = self.may_bring(flight);
+        let up = self.is_up(flight.id);
         let Phase::Active(active) = &mut self.phase else { return Obtained::Orphaned };
         if !current {
             return Obtained::Overtaken;
         }
         active.hold_pair(candidate);
-        if let Some(slot) = &mut self.flight {
+        if let Some(slot) = self.flight.as_mut().filter(|_| up) {
             slot.obtained = Some(candidate.clone());
             slot.deadline = now + policy.save();
             flight.set_deadline(slot.deadline);
@@ -317,7 +354,8 @@ impl State {
         random: u64,
         policy: &Policy,
     ) -> Landing {
-        if !self.is_current(flight) {
+        if !self.may_bring(flight) {
+            self.trash.errors.extend(saved.err());
             return Landing::Over;
         }
         let refusal = match (&candidate.header, saved) {
@@ -347,10 +385,11 @@ impl State {
         };
         let stamp = Stamp::new(self.epoch, active.snapshot.stamp.generation + 1);
         let unchanged = candidate.tokens.access_token() == active.snapshot.tokens.access_token();
-        **active = Active::new(candidate, header, stamp, unchanged, policy);
+        let same_since = if unchanged { active.snapshot.same_since } else { stamp.generation };
+        **active = Active::new(candidate, header, stamp, same_since, policy);
         self.remove(flight);
         self.warm_up();
-        if flight.cause == Cause::Rejected {
+        if flight.cause == Cause::Rejected && policy.rejections.is_some() {
             self.window.push_back(now);
         }
         self.landed.retain(|flight| flight.strong_count() > 0);
@@ -378,22 +417,6 @@ impl State {
         Landing::Failed { flight: Arc::clone(flight), error }
     }
 
-    /// Nobody drives the flight any more. What the refresher answered, if it did, is published without its save.
-    pub(crate) fn forsaken(
-        &mut self,
-        flight: &Arc<Flight>,
-        error: Error,
-        now: Duration,
-        random: u64,
-        policy: &Policy,
-    ) -> Landing {
-        let slot = self.flight.as_ref().filter(|slot| slot.flight.id == flight.id);
-        match slot.and_then(|slot| slot.obtained.clone()) {
-            Some(candidate) => self.land(flight, candidate, Err(error), now, random, policy),
-            None => self.failed(flight, error, None, now, random, policy),
-        }
-    }
-
     /// The refresh token is dead. The access token stays in use, if it is valid and nobody saw it rejected.
     pub(crate) fn refused(
         &mut self,
@@ -403,6 +426,7 @@ impl State {
         now: Duration,
     ) -> Landing {
         if !self.is_current(flight) {
+            self.trash.errors.push(error);
             return Landing::Over;
         }
         let flight = Arc::clone(flight);
@@ -448,21 +472,30 @@ impl State {
         now: Duration,
         random: u64,
         policy: &Policy,
-    ) -> (Option<Landing>, Option<(Arc<Promise>, Error)>) {
-        let due =
-            self.flight.as_ref().filter(|slot| now >= slot.deadline).map(|slot| Arc::clone(&slot.flight));
-        let landing = due.map(|flight| {
+    ) -> (Option<(FlightId, Landing)>, Option<LapsedLoad>) {
+        let due = self.flight.as_ref().filter(|slot| now >= slot.deadline);
+        let due = due.map(|slot| (Arc::clone(&slot.flight), slot.obtained.clone()));
+        let landing = due.map(|(flight, obtained)| {
             let timeout = Error::detailed(ErrorKind::RefreshUnavailable, "the refresh ran out of time");
-            let landing = self.forsaken(&flight, timeout, now, random, policy);
+            let landing = match obtained {
+                // Its save has run out of time: that is an answer.
+                Some(candidate) => self.land(&flight, candidate, Err(timeout), now, random, policy),
+                None => self.failed(&flight, timeout, None, now, random, policy),
+            };
+            let id = flight.id;
             if matches!(landing, Landing::Failed { .. }) {
                 // Its driver may still come back with the answer.
                 self.lapsed = Some(flight);
             }
-            landing
+            (id, landing)
         });
         let due = self.load.as_ref().is_some_and(|loading| now >= loading.deadline);
         let load = due.then(|| self.load.take()).flatten().map(|loading| {
-            (loading.promise, Error::detailed(ErrorKind::Store, "reading the store ran out of time"))
+            (
+                loading.id,
+                loading.promise,
+                Error::detailed(ErrorKind::Store, "reading the store ran out of time"),
+            )
         });
         (landing, load)
     }
@@ -501,7 +534,7 @@ impl Active {
         candidate: Candidate,
         header: (HeaderName, HeaderValue),
         stamp: Stamp,
-        unchanged: bool,
+        same_since: u64,
         policy: &Policy,
     ) -> Self {
         let times = candidate.times;
@@ -510,7 +543,7 @@ impl Active {
             (Some(hard), Some(soft)) => Some(hard.min(soft)),
             (hard, soft) => hard.or(soft),
         };
-        let snapshot = Snapshot::new(stamp, Arc::clone(&candidate.tokens), header, fresh_until, unchanged);
+        let snapshot = Snapshot::new(stamp, Arc::clone(&candidate.tokens), header, fresh_until, same_since);
         Self {
             snapshot: Arc::new(snapshot),
             times,
@@ -519,6 +552,7 @@ impl Active {
             refresh_expires: candidate.refresh_expires,
             rejected: false,
             draining: None,
+            lost: false,
         }
     }
 
@@ -527,5 +561,6 @@ impl Active {
         self.pair = Arc::clone(&candidate.tokens);
         self.refreshable = candidate.refreshable;
         self.refresh_expires = candidate.refresh_expires;
+        self.lost = false;
     }
 }
