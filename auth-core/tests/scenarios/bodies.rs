@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use auth_core::{
-    Advice, Attempt, AuthClient, Body, BodyError, Challenge, Error, ErrorKind, Event, NoReplay, NotReplayed,
-    NotReplayedReason, RefreshError, Runtime as _, SessionState, TokenHeader, Transport, TransportError,
+    Advice, Attempt, AuthClient, Body, BodyError, Challenge, Error, ErrorKind, Event, FlightId, NoReplay,
+    NotReplayed, NotReplayedReason, RefreshError, Runtime as _, SessionState, TokenHeader, Transport,
+    TransportError,
 };
 use auth_testkit::{Running, ScriptedTransport, SendReply, numbered, response};
 use bytes::Bytes;
@@ -172,7 +173,7 @@ mod replays {
             .events()
             .into_iter()
             .filter_map(|event| match event {
-                Event::Replayed { flight, ticket } => Some((flight.map(|flight| flight.get()), ticket)),
+                Event::Replayed { flight, ticket } => Some((flight.map(FlightId::get), ticket)),
                 _ => None,
             })
             .collect();

@@ -321,6 +321,25 @@ fn a_rejection_that_is_handed_back_is_whole() {
     assert_eq!(world.refresher.calls(), 2);
 }
 
+/// B6: passed on as a request's body it goes out whole, once: what was looked at is not lost on a replay.
+#[test]
+fn a_body_that_was_looked_at_can_be_passed_on_once() {
+    let world = with_policy(ReadsBody::of(16));
+    let running = world.get("/from");
+    respond(&world, with_body(200, Body::from("all is well")));
+    let body = handed_back(&world, &running).into_body();
+
+    let running = world.send(Request::post("/to").body(body).unwrap());
+    let (request, reply) = world.next_call().into_parts();
+    let sent = world.runtime.block_on(request.into_body().text()).unwrap();
+    reply.answer(with_body(400, Body::from("token expired")));
+    world.settle();
+
+    assert_eq!(sent, "all is well");
+    assert_eq!(answer(&running).extensions().get(), Some(&NotReplayed(NotReplayedReason::Body)));
+    assert_eq!(world.api.calls(), 2);
+}
+
 /// B6: however much a policy asks for, 64 KiB are looked at; the rest stays where it is, unread.
 #[test]
 fn no_more_than_a_bounded_start_is_looked_at() {
