@@ -199,7 +199,14 @@ impl<T: Transport> Inner<T> {
         };
         match uri.into_parts() {
             parts if parts.authority.is_some() => Err(invalid("a relative URI begins with a slash")),
-            parts => origin.join(parts.path_and_query.ok_or_else(|| invalid("a URI is empty"))?),
+            parts => match parts.path_and_query {
+                None => Err(invalid("a URI is empty")),
+                // `*` would become a part of the host.
+                Some(path) if !path.as_str().starts_with(['/', '?']) => {
+                    Err(invalid("a relative URI begins with a slash"))
+                }
+                Some(path) => origin.join(path),
+            },
         }
     }
 

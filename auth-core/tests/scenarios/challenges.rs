@@ -617,7 +617,7 @@ fn a_replay_that_is_redirected_elsewhere_is_the_callers() {
 #[test]
 fn a_policy_of_ones_own_decides_alone() {
     let policy = || {
-        challenge_fn(|head| match head.status.as_u16() {
+        challenge_fn(|head, _| match head.status.as_u16() {
             419 => Challenge::Expired,
             _ => Challenge::Unrelated,
         })

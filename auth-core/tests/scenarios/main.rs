@@ -2,6 +2,7 @@
 //!
 //! All of it in virtual time, on scripted parts, by hand.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
+#![allow(unreachable_pub, reason = "these modules are one program")]
 
 mod attaching;
 mod bodies;
