@@ -14,8 +14,8 @@ use crate::FlightId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Anonymous;
 
-/// On a request: where its lease is rejected, refresh, but hand back the 401 at once. For requests that must not be made
-/// twice, whatever the server says.
+/// On a request: where its lease is rejected, refresh, but hand back the 401 at once: whether it is made again is for the
+/// caller to say. (A send with a nonce that the server asked for, RFC 9449 §8, is no replay.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoReplay;
 
