@@ -155,7 +155,7 @@ async fn replays_in_order(spawn: Spawn, seed: usize) {
     let rig = Rig::new(On(Arc::clone(&spawn)), FOR_EVER);
     rig.session.sign_in(numbered(0)).await.unwrap();
     let (aborts, outcomes) = storm(&rig, &spawn, seed).await;
-    let cancelled = |n: usize, every: usize| (n * 31 + seed) % every == 0;
+    let cancelled = |n: usize, every: usize| (n * 31 + seed).is_multiple_of(every);
 
     aborts.iter().enumerate().filter(|(n, _)| cancelled(*n, 7)).for_each(|(_, abort)| abort.abort());
     rig.refresher.next().await.answer(numbered(1));

@@ -507,7 +507,7 @@ fn row_6_a_failed_acquire_cools_down() {
     let errors = waiting.each_ref().map(|lease| failed(lease));
 
     world.pass(JUST_COOLING);
-    let cooling = [failed(&world.lease()), failed(&world.access_token(0)), failed(&world.refresh(None))];
+    let cooling = [failed(&world.lease()), failed(&world.access_token(0))];
     let acquired = world.refresher.acquires();
     world.pass(COOLED - JUST_COOLING);
     let next = world.lease();

@@ -28,10 +28,13 @@ impl Dice {
     }
 }
 
+/// A request's path, and the request unless it was cancelled.
+type Member = (String, Option<Running<Answer>>);
+
 /// Requests under way, each of which may be cancelled.
 #[derive(Clone, Default)]
 struct Crowd {
-    requests: Arc<Mutex<Vec<(String, Option<Running<Answer>>)>>>,
+    requests: Arc<Mutex<Vec<Member>>>,
 }
 
 impl Crowd {

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use auth_core::{
-    Advice, AuthClient, Body, Cause, Error, ErrorKind, Event, RefreshError, Refresher, Session, SessionState,
-    TokenEndpointError, TokenResponse, Tokens, Transport, TransportError, async_trait,
+    Advice, AuthClient, Body, BoxFuture, Cause, Error, ErrorKind, Event, RefreshError, Refresher, Session,
+    SessionState, StoreError, TokenEndpointError, TokenResponse, TokenStore, Tokens, Transport,
+    TransportError, async_trait, refresher_fn,
 };
 use auth_testkit::{
     ManualRuntime, Running, ScriptedTransport, SendCall, TransportHandle, numbered, response,
@@ -255,6 +256,87 @@ fn a_401_inside_a_forced_refresh_is_reentrant() {
     assert_eq!(rig.runtime.timers(), 0);
 }
 
+/// What a part of a session may ask that session for, and how it fails where it would wait.
+type AskSession = fn(Session) -> BoxFuture<'static, Result<(), Error>>;
+
+const QUESTIONS: [(&str, AskSession); 3] = [
+    ("lease", |session| Box::pin(async move { session.lease().await.map(drop) })),
+    ("refresh", |session| Box::pin(async move { session.refresh(None).await.map(drop) })),
+    ("access_token", |session| {
+        Box::pin(async move { session.access_token(Duration::from_secs(3_600)).await.map(drop) })
+    }),
+];
+
+/// C12: A refresher that asks the session itself, for whatever would have to wait for the refresh, is `Reentrant`.
+#[test]
+fn a_refresher_that_waits_for_its_session_is_reentrant() {
+    for (name, ask) in QUESTIONS {
+        let own = Arc::new(OnceLock::<Session>::new());
+        let asked = Arc::clone(&own);
+        let refresher = refresher_fn(move |_| {
+            let session = asked.get().unwrap().clone();
+            async move {
+                ask(session).await?;
+                Ok(numbered(1))
+            }
+        });
+        let (transport, network) = ScriptedTransport::new();
+        let rig = Rig::new(refresher, transport, network);
+        assert!(own.set(rig.session.clone()).is_ok());
+        let waiting = rig.get("/");
+
+        rig.answer(rig.expect("/"), response(401));
+
+        assert!(waiting.is_finished(), "{name} hangs");
+        assert_reentrant(&error(&waiting));
+        assert_eq!((rig.runtime.tasks(), rig.runtime.timers()), (0, 0), "{name}: no time had to pass");
+    }
+}
+
+/// A store that asks its session while it is read.
+struct Curious {
+    session: Arc<OnceLock<Session>>,
+    ask: AskSession,
+}
+
+#[async_trait]
+impl TokenStore for Curious {
+    async fn load(&self) -> Result<Option<Tokens>, StoreError> {
+        (self.ask)(self.session.get().unwrap().clone()).await.map_err(StoreError::new)?;
+        Ok(None)
+    }
+
+    async fn save(&self, _: &Tokens) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn clear(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// C12, C18: So is a store that asks the session that is reading it: the load fails, and says why.
+#[test]
+fn a_store_that_waits_for_its_session_is_reentrant() {
+    for (name, ask) in QUESTIONS {
+        let runtime = ManualRuntime::new();
+        let own = Arc::new(OnceLock::new());
+        let session = Session::builder(refresher_fn(|_| async { Ok(numbered(1)) }))
+            .store(Curious { session: Arc::clone(&own), ask })
+            .runtime(runtime.clone())
+            .build();
+        assert!(own.set(session.clone()).is_ok());
+
+        let lease = runtime.start(async move { session.lease().await });
+        runtime.run_until_stalled();
+
+        let error = lease.take().unwrap_or_else(|| panic!("{name} hangs")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Store, "{name}");
+        let inner = error.source().unwrap().source().unwrap().downcast_ref::<Error>().unwrap();
+        assert_eq!((inner.kind(), inner.advice()), (ErrorKind::Reentrant, Advice::ReportBug), "{name}");
+    }
+}
+
 /// C12: What needs no lease is free, inside a refresh as well: a request to an origin that is not the session's.
 #[test]
 fn a_refresher_may_use_its_client_where_no_lease_is_needed() {
@@ -297,7 +379,8 @@ impl Transport for Limited {
 /// waits holds neither a permit nor a body, however long that body would be.
 #[test]
 fn waiters_hold_no_permit_of_the_transport() {
-    let bodies: [(&str, fn() -> Body); 3] = [
+    type Make = fn() -> Body;
+    let bodies: [(&str, Make); 3] = [
         ("short", || Body::from("no")),
         ("endless", || Body::stream(stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b'x'; 1024])))),
         ("silent", || Body::stream(stream::pending::<Result<Vec<u8>, std::io::Error>>())),
