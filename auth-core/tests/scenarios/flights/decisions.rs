@@ -1,4 +1,5 @@
-//! The one decision, row by row of the two tables in `ARCHITECTURE.md`, as a session's own callers see it.
+//! The one decision, row by row of the two tables above `auth-core/src/session/state.rs`, as a session's own callers see
+//! it. Row 10, the soft window, cannot be asked for yet.
 
 use std::time::Duration;
 
@@ -658,7 +659,7 @@ fn a_waiter_at_its_turn_looks_whose_it_is() {
     }
 }
 
-/// A waiter at its turn takes the newest lease whatever its age, so that it cannot spin.
+/// F7: A waiter at its turn takes the newest lease whatever its age, so that it cannot spin.
 #[test]
 fn a_waiter_at_its_turn_takes_the_newest_token_however_old() {
     let world = World::with(|session| session.patience(Duration::from_secs(3_600)), |client| client);
@@ -680,7 +681,7 @@ fn a_waiter_at_its_turn_takes_the_newest_token_however_old() {
     assert_eq!(world.refresher.calls(), 2);
 }
 
-/// `access_token` refreshes a token that is too short of life, ahead of time and for nobody else, and does not do it again
+/// Row 13: `access_token` refreshes a token that is too short of life, ahead of time and for nobody else, and does not do it again
 /// where the new one is no better.
 #[test]
 fn an_access_token_for_long_enough() {
