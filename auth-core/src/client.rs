@@ -225,7 +225,7 @@ impl<T: Transport> Inner<T> {
         let mut rejected = None;
         loop {
             let stamp = turn.stamp();
-            let unchanged = rejected.is_some_and(|rejected| turn.is_same_as(rejected));
+            let unchanged = rejected.is_some_and(|rejected| turn.is_unchanged_since(rejected));
             let (mut head, mut body) = self.attempt(next, turn, &mut progress).await?.into_parts();
             if unchanged {
                 head.extensions.insert(Unchanged);

@@ -181,7 +181,7 @@ impl Session {
     }
 
     /// Tells the session that the server rejected this lease, without a place and without waiting: the refresh starts, if it
-    /// has not.
+    /// has not. A token that has been replaced since is nothing new.
     ///
     /// # Errors
     ///

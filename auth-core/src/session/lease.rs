@@ -48,9 +48,11 @@ impl Lease {
         (&self.name, &self.value)
     }
 
-    /// Whether this is the very access token that was rejected under that stamp: the refresh gave the same again.
-    pub(crate) fn is_same_as(&self, rejected: Stamp) -> bool {
-        self.stamp.epoch == rejected.epoch && self.same_since <= rejected.generation
+    /// Whether this is the very access token of that older stamp: the refresh gave the same again. A replay with it will hardly
+    /// do better.
+    #[must_use]
+    pub fn is_unchanged_since(&self, older: Stamp) -> bool {
+        self.stamp.epoch == older.epoch && self.same_since <= older.generation
     }
 }
 
