@@ -321,26 +321,33 @@ fn a_rejection_after_a_lost_answer_is_told_apart() {
     }
 }
 
-/// I8: and so it is where the answer was lost to an earlier flight: the refresh token is still the one that was presented
-/// then.
+/// I8: and so it is where the answer was lost to an earlier flight, or that flight ran out of time: the refresh token is
+/// still the one that was presented then.
 #[test]
 fn a_rejection_after_a_flight_that_lost_its_answer_is_told_apart() {
-    let (world, reasons) = hooked();
-    let request = world.rejected("/");
-    for _ in 0..3 {
-        let lost = RefreshError::unavailable("connection reset").outcome_unknown();
-        world.refresher.try_next().unwrap().fail(lost);
+    for hangs in [false, true] {
+        let (world, reasons) = hooked();
+        let request = world.rejected("/");
+        if hangs {
+            world.pass(Duration::from_secs(30));
+            leave_unanswered(&world);
+        } else {
+            for _ in 0..3 {
+                let lost = RefreshError::unavailable("connection reset").outcome_unknown();
+                world.refresher.try_next().unwrap().fail(lost);
+                world.settle();
+            }
+        }
+        assert_eq!(kind(&request), ErrorKind::RefreshUnavailable);
+
+        world.pass(Duration::from_secs(2));
+        let request = world.rejected("/later");
+        world.refresher.try_next().unwrap().fail(RefreshError::rejected("invalid_grant"));
         world.settle();
+
+        assert_eq!(error(&request).end_reason(), Some(EndReason::AnswerLost), "hangs: {hangs}");
+        assert_eq!(*reasons.lock().unwrap(), [EndReason::AnswerLost]);
     }
-    assert_eq!(kind(&request), ErrorKind::RefreshUnavailable);
-
-    world.pass(Duration::from_secs(2));
-    let request = world.rejected("/later");
-    world.refresher.try_next().unwrap().fail(RefreshError::rejected("invalid_grant"));
-    world.settle();
-
-    assert_eq!(error(&request).end_reason(), Some(EndReason::AnswerLost));
-    assert_eq!(*reasons.lock().unwrap(), [EndReason::AnswerLost]);
 }
 
 /// I9: a refresh that was sent is not cancelled before its result is saved, though every request, every client and every
