@@ -130,7 +130,7 @@ fn a_refresh_that_hangs_with_nobody_waiting_ends() {
     let world = World::signed_in();
     let waiting = rejected(&world, ["/a", "/b"]);
     let first = world.refresher.try_next().unwrap();
-    waiting.map(Running::cancel);
+    waiting.into_iter().for_each(Running::cancel);
     assert_eq!(world.session.state(), SessionState::Refreshing);
 
     world.pass(Duration::from_secs(15));
@@ -545,7 +545,7 @@ fn a_runtime_that_shuts_down_frees_every_waiter() {
             Step::Load => world.store.hold(Op::Load),
             Step::Unpolled | Step::Refresher | Step::Pause => {}
         }
-        let waiting = rejected(&world, ["/a", "/b"]);
+        let waiting = rejected(world, ["/a", "/b"]);
         let forced = forced(world);
         if step != Step::Unpolled {
             apart.drive();
