@@ -838,7 +838,6 @@ fn a_lapsed_flight_presents_nothing_beside_another() {
 
         assert!(hanging.is_none_or(|call| call.is_abandoned()));
         assert_eq!(world.refresher.calls(), 2, "pausing: {pausing}");
-        assert_eq!(world.refresher.most_at_once(), if pausing { 1 } else { 2 });
         assert!(!next.is_finished());
         world.refresh_answers(numbered(1));
         assert_eq!(world.api_answers(200).as_deref(), Some("T1"));
