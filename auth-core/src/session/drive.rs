@@ -60,10 +60,7 @@ impl Pilot {
             Some(Ok(candidate)) => self.save_and_publish(candidate).await,
             Some(Err(Stop::Over)) => {}
             Some(Err(Stop::Failed(error, retry_after))) => self.fail(error, retry_after),
-            Some(Err(Stop::Refused(error))) => {
-                self.answered = true;
-                self.refused(error);
-            }
+            Some(Err(Stop::Refused(error))) => self.refused(error),
             None => {
                 core.change(|state, _| state.answer_lost(&self.flight));
                 let lost = RefreshError::unavailable(NoAnswer::TimedOut).outcome_unknown();
@@ -118,12 +115,14 @@ impl Pilot {
                 let retry_after = error.retry_after_hint();
                 return Err(Stop::Failed(Error::refresh(error), retry_after));
             }
+            self.answered = true;
             if !tried_another
                 && let Ok(loaded) = core.ledger.load(&core).await
                 && let other = self.read(loaded).await?
                 && other.refresh_token() != basis.refresh_token()
             {
                 tried_another = true;
+                self.answered = false;
                 continue;
             }
             return Err(Stop::Refused(error));

@@ -45,6 +45,9 @@ struct Desk {
     holders: Vec<FlightId>,
 }
 
+/// A worker that has not been polled by then was spawned on a runtime that nobody drives.
+const FIRST_POLL: Duration = Duration::from_secs(1);
+
 /// The worker's number, and when it is taken for dead.
 #[derive(Clone, Copy)]
 struct Alive {
@@ -149,7 +152,7 @@ impl Ledger {
                 None => {}
             }
             desk.workers += 1;
-            desk.worker = Some(Alive { number: desk.workers, until: now + core.longest_call() });
+            desk.worker = Some(Alive { number: desk.workers, until: now + FIRST_POLL });
             desk.workers
         };
         core.runtime.spawn(work(core, number));

@@ -93,7 +93,7 @@ pub(super) struct Active {
     /// The newest generation was rejected by the server.
     pub(super) rejected: bool,
     /// The refresh token is dead, and why.
-    pub(super) draining: Option<EndReason>,
+    pub(super) draining: Option<(EndReason, Error)>,
     /// The pair was presented, and the answer may have been lost.
     pub(super) lost: bool,
 }
@@ -210,8 +210,8 @@ impl State {
             return Decision::Join(Arc::clone(&slot.flight));
         }
         // 5a
-        if let Some(reason) = active.why_not_refresh(now) {
-            return self.end(reason, None);
+        if let Some((reason, error)) = active.why_not_refresh(now) {
+            return self.end(reason, error);
         }
         // 5b
         if let Some(error) = cooling {
@@ -257,8 +257,8 @@ impl State {
                     return Decision::Use(snapshot);
                 }
                 // 11
-                if let Some(reason) = why_not {
-                    return self.end(reason, None);
+                if let Some((reason, error)) = why_not {
+                    return self.end(reason, error);
                 }
                 // 12
                 if let Some(error) = cooling {
@@ -286,8 +286,8 @@ impl State {
         if let Some(slot) = &self.flight {
             return Decision::Join(Arc::clone(&slot.flight));
         }
-        if let Some(reason) = active.why_not_refresh(now) {
-            return Decision::Fail(Error::ended(reason, None));
+        if let Some((_, error)) = active.why_not_refresh(now) {
+            return Decision::Fail(error);
         }
         Decision::Start(self.start(Cause::Forced, now, policy))
     }
@@ -397,16 +397,17 @@ impl State {
 
 impl Active {
     /// Why a refresh would be of no use, if it would not.
-    fn why_not_refresh(&self, now: Duration) -> Option<EndReason> {
-        if let Some(reason) = self.draining {
-            return Some(reason);
+    fn why_not_refresh(&self, now: Duration) -> Option<(EndReason, Error)> {
+        if let Some(dead) = &self.draining {
+            return Some(dead.clone());
         }
+        let ended = |reason| (reason, Error::ended(reason, None));
         if !self.refreshable {
-            return Some(EndReason::NotRefreshable);
+            return Some(ended(EndReason::NotRefreshable));
         }
         // A refresher that needs no refresh token is not bound to its lifetime.
         let dead = self.pair.refresh_token().is_some() && self.refresh_expires.is_some_and(|at| now >= at);
-        dead.then_some(EndReason::RefreshTokenExpired)
+        dead.then(|| ended(EndReason::RefreshTokenExpired))
     }
 }
 

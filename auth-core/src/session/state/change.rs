@@ -141,11 +141,16 @@ impl State {
         self.warm_up();
         self.window.clear();
         self.trash.flights.extend(self.lapsed.take());
+        let slot = self.flight.take();
         Leftovers {
-            flight: self.flight.take().map(|slot| slot.flight),
+            // What the refresher answered, and is nobody's now.
+            pair: slot
+                .as_ref()
+                .and_then(|slot| slot.obtained.as_ref())
+                .map(|fresh| Arc::clone(&fresh.tokens)),
+            flight: slot.map(|slot| slot.flight),
             load: self.load.take().map(|loading| loading.promise),
             landed: self.landed.drain(..).filter_map(|flight| flight.upgrade()).collect(),
-            pair: None,
         }
     }
 
@@ -155,8 +160,10 @@ impl State {
     }
 
     fn enter_phase(&mut self, phase: Phase) {
-        if let Phase::Ended(_, error) = std::mem::replace(&mut self.phase, phase) {
-            self.trash.errors.push(error);
+        match std::mem::replace(&mut self.phase, phase) {
+            Phase::Ended(_, error) => self.trash.errors.push(error),
+            Phase::Active(active) => self.trash.errors.extend(active.draining.map(|(_, error)| error)),
+            Phase::Unknown | Phase::SignedOut => {}
         }
     }
 
@@ -386,6 +393,7 @@ impl State {
         let stamp = Stamp::new(self.epoch, active.snapshot.stamp.generation + 1);
         let unchanged = candidate.tokens.access_token() == active.snapshot.tokens.access_token();
         let same_since = if unchanged { active.snapshot.same_since } else { stamp.generation };
+        self.trash.errors.extend(active.draining.take().map(|(_, error)| error));
         **active = Active::new(candidate, header, stamp, same_since, policy);
         self.remove(flight);
         self.warm_up();
@@ -433,10 +441,10 @@ impl State {
         self.remove(&flight);
         match &mut self.phase {
             Phase::Active(active) if !active.rejected && !active.times.is_expired(now) => {
-                active.draining = Some(reason);
+                active.draining = Some((reason, error.clone()));
                 Landing::Draining { flight, error }
             }
-            _ => match self.end(reason, Some(error)) {
+            _ => match self.end(reason, error) {
                 Decision::End(reason, error) => Landing::Ended { flight, reason, error },
                 _ => Landing::Over,
             },
@@ -457,11 +465,13 @@ impl State {
     }
 
     /// Invariant 8: the session ends here, once. The store is cleared of the dead pair, if it still holds that.
-    pub(super) fn end(&mut self, reason: EndReason, error: Option<Error>) -> Decision {
-        let Phase::Active(active) = &self.phase else { return Decision::Nothing };
+    pub(super) fn end(&mut self, reason: EndReason, error: Error) -> Decision {
+        let Phase::Active(active) = &self.phase else {
+            self.trash.errors.push(error);
+            return Decision::Nothing;
+        };
         let pair = Arc::clone(&active.pair);
         self.books.want(Content::NothingFor(pair), Origin::Flight);
-        let error = error.unwrap_or_else(|| Error::ended(reason, None));
         self.enter_phase(Phase::Ended(reason, error.clone()));
         Decision::End(reason, error)
     }
