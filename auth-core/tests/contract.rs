@@ -289,8 +289,9 @@ fn awaits<T>(future: impl Future<Output = T> + Send) {
 
 fn the_session(session: &Session, tokens: Tokens, stamp: Stamp) {
     let written: Written = session.sign_in(tokens);
-    let _: Written = session.sign_out();
     awaits::<Result<(), Error>>(written);
+    let written: Written = session.sign_out();
+    drop(written);
     let _: SessionState = session.state();
     let _: Watch = session.watch();
     awaits::<Result<Turn, Error>>(session.lease());
@@ -332,7 +333,7 @@ fn a_turn(turn: Turn, other: Turn) {
 }
 
 fn an_attempt(extensions: &http::Extensions) -> Option<(u8, Option<u64>, Option<FlightId>)> {
-    let Attempt { number, ticket, flight, .. } = extensions.get::<Attempt>()?.clone();
+    let Attempt { number, ticket, flight, .. } = *extensions.get::<Attempt>()?;
     Some((number, ticket, flight))
 }
 
@@ -564,6 +565,7 @@ fn redirect_to_login(ended: &SessionEnded) {
 
 /// What an SDK author writes, with scripted parts in the place of the real ones.
 #[test]
+#[expect(clippy::redundant_closure, reason = "it stands like this in the documents")]
 fn what_an_sdk_author_writes_works() -> Result<(), Box<dyn StdError>> {
     let (config, path) = ("T1", Tokens::new("old")?);
     let (transport, api) = ScriptedTransport::new();
@@ -599,18 +601,20 @@ fn what_an_sdk_author_writes_works() -> Result<(), Box<dyn StdError>> {
 #[test]
 fn a_nested_clients_error_survives() {
     let runtime = ManualRuntime::new();
-    let session = || Session::builder(Least).runtime(runtime.clone()).build();
-    let inner = AuthClient::builder(Parts, session()).origin("https://api.example.com").build().unwrap();
+    let session =
+        |scheme: Box<dyn Scheme>| Session::builder(Least).runtime(runtime.clone()).scheme(scheme).build();
+    let (signed_out, signed_in) =
+        (session(Box::new(TokenHeader::new(HeaderName::from_static("x-inner")))), session(Box::new(Bearer)));
+    runtime.block_on(signed_in.sign_in(Tokens::new("T0").unwrap())).unwrap();
+    let origin = "https://api.example.com";
+    let inner = AuthClient::builder(Parts, signed_out).origin(origin).build().unwrap();
     let nested: Box<dyn Transport> = Box::new(inner);
-    let outer = AuthClient::builder(nested, session()).origin("https://api.example.com").build().unwrap();
+    let outer = AuthClient::builder(nested, signed_in).origin(origin).build().unwrap();
 
-    let mut request = http::Request::new(Body::empty());
-    *request.uri_mut() = Uri::from_static("https://api.example.com/");
-    request.extensions_mut().insert(Anonymous);
+    let request = http::Request::get("/notes").body(Body::empty()).unwrap();
     let refused = runtime.block_on(outer.send(request)).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Transport);
 
-    let there = TransportError::from(refused.clone());
-    let back = Error::from(there);
+    assert_eq!((refused.kind(), refused.advice()), (ErrorKind::SignedOut, Advice::SignIn));
+    let back = Error::from(TransportError::from(refused.clone()));
     assert_eq!((back.kind(), back.to_string()), (refused.kind(), refused.to_string()));
 }

@@ -558,6 +558,25 @@ fn a_refused_refresh_ends_the_session_where_the_store_has_nothing_newer() {
     assert_eq!(world.session.state(), SessionState::Ended(EndReason::Rejected));
 }
 
+/// K6, G1: what another process signs in while the session ends is not cleared with the dead pair.
+#[test]
+fn the_end_of_a_session_clears_its_own_pair_only() {
+    let world = World::signed_in();
+    let waiting = world.rejected("/notes");
+    world.store.hold(Op::Load);
+    world.refresher.try_next().unwrap().fail(RefreshError::rejected("invalid_grant"));
+    world.settle();
+    world.store.try_next_held().expect("the store is read again").proceed();
+    world.settle();
+    assert_eq!(kind(&waiting), ErrorKind::SessionEnded);
+
+    world.store.put_as_other_sign_in(numbered(9));
+    world.store.release_holds();
+    world.settle();
+
+    assert_eq!(world.stored().as_deref(), Some("T9"));
+}
+
 /// K7: another process emptied the store: the session has ended, without a refresh, and nothing is written back.
 #[test]
 fn a_store_that_was_emptied_elsewhere_ends_the_session() {
@@ -609,6 +628,39 @@ fn a_store_that_cannot_be_written_is_no_end() {
     assert_eq!(world.refresher.presented(), ["R0", "R1"]);
     assert!(world.store.content().is_none());
     assert_eq!(world.session.state(), SessionState::Active);
+}
+
+/// K7: that holds for a session with a rotated pair that it could not save, too: an emptied store is a sign-out elsewhere.
+#[test]
+fn a_store_that_was_emptied_after_a_failed_save_ends_the_session() {
+    let world = World::signed_in();
+    world.store.fail_next(Op::Save, 2);
+    rotate(&world, 1);
+    world.store.put(None);
+
+    let waiting = world.get("/notes");
+    world.api_answers(401);
+
+    assert_eq!(error(&waiting).end_reason(), Some(EndReason::EndedElsewhere));
+    assert_eq!(world.refresher.calls(), 1);
+    assert!(world.store.content().is_none());
+}
+
+/// K2, K9: a rotated pair that could not be saved gives way to a newer one of another process.
+#[test]
+fn an_unsaved_pair_gives_way_to_a_newer_one() {
+    let world = World::signed_in();
+    world.store.fail_next(Op::Save, 2);
+    rotate(&world, 1);
+    world.store.put_rotated(numbered(7));
+
+    let waiting = world.get("/notes");
+    world.api_answers(401);
+
+    assert_eq!(world.api_answers(200).as_deref(), Some("T7"));
+    assert_eq!(status(&waiting), 200);
+    assert_eq!(world.stored().as_deref(), Some("T7"));
+    assert_eq!(world.refresher.calls(), 1);
 }
 
 /// K7b: another process signed in as somebody else: what is queued fails as `SessionChanged` and goes out nowhere; the next
@@ -768,7 +820,7 @@ fn a_lock_that_cannot_be_had_makes_the_refresh_unavailable() {
     let error = error(&waiting);
     assert_eq!(error.kind(), ErrorKind::RefreshUnavailable);
     assert_eq!(error.response().unwrap().status, 401);
-    assert!(std::error::Error::source(&error).is_some_and(|cause| cause.is::<StoreError>()));
+    assert!(std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<StoreError>()).is_some());
     assert_eq!(world.refresher.calls(), 0);
     assert_eq!(world.session.state(), SessionState::Active);
     assert_eq!(world.stored().as_deref(), Some("T0"));
@@ -823,6 +875,83 @@ fn a_holder_that_died_frees_the_lock() {
 
     assert_eq!(world.api_answers(200).as_deref(), Some("T1"));
     assert_eq!(status(&waiting), 200);
+}
+
+/// K14, I3: each call of a store that hangs is bounded, whichever it is; afterwards the session goes on.
+#[test]
+fn a_store_that_hangs_is_bounded_at_every_call() {
+    for (op, bound, refreshed) in [
+        (Op::Lock, LOCK_WAIT, false),
+        (Op::Load, STORE_CALL, false),
+        (Op::Save, STORE_CALL * 2, true),
+        (Op::Release, Duration::ZERO, true),
+    ] {
+        let (world, _store) = shared_world();
+        world.store.hold(op);
+        let waiting = world.get("/notes");
+        world.api_answers(401);
+        if refreshed {
+            world.refresh_answers(numbered(1));
+        }
+        if !bound.is_zero() {
+            world.pass(bound - INSTANT);
+            assert!(!waiting.is_finished() && world.bearers().len() == 1, "{op:?}");
+            world.pass(INSTANT);
+        }
+
+        if refreshed {
+            assert_eq!(world.api_answers(200).as_deref(), Some("T1"), "{op:?}");
+            assert_eq!(status(&waiting), 200, "{op:?}");
+        } else {
+            assert_eq!(kind(&waiting), ErrorKind::RefreshUnavailable, "{op:?}");
+            assert_eq!(world.refresher.calls(), 0, "{op:?}");
+        }
+        world.store.release_holds();
+        world.pass(Duration::from_secs(20));
+        assert!(!world.store.is_locked(), "{op:?}");
+        rotate(&world, 2);
+        assert_eq!(world.stored().as_deref(), Some("T2"), "{op:?}");
+        assert_eq!(world.store.most_at_once(), 1, "{op:?}");
+    }
+}
+
+/// K14, I17: a store that panics is a store that fails, whichever call it is; afterwards the session goes on.
+#[test]
+fn a_store_that_panics_is_one_that_fails() {
+    for (op, refreshed) in [(Op::Lock, false), (Op::Load, false), (Op::Save, true), (Op::Release, true)] {
+        let (world, _store) = shared_world();
+        world.store.panic_next(op);
+        let waiting = world.get("/notes");
+        world.api_answers(401);
+
+        if refreshed {
+            world.refresh_answers(numbered(1));
+            assert_eq!(world.api_answers(200).as_deref(), Some("T1"), "{op:?}");
+            assert_eq!(status(&waiting), 200, "{op:?}");
+            assert_eq!(world.stored().as_deref(), Some("T1"), "{op:?}: a save is tried once more");
+        } else {
+            assert_eq!(kind(&waiting), ErrorKind::RefreshUnavailable, "{op:?}");
+            assert_eq!(world.refresher.calls(), 0, "{op:?}");
+        }
+        world.pass(Duration::from_secs(2));
+        assert!(!world.store.is_locked(), "{op:?}");
+        rotate(&world, 2);
+        assert_eq!(world.stored().as_deref(), Some("T2"), "{op:?}");
+        assert_eq!(world.runtime.panicked(), 0, "{op:?}: it is contained before the runtime sees it");
+    }
+}
+
+/// K14: the first load of an empty store gives its lock back.
+#[test]
+fn the_lock_is_given_back_after_the_first_load() {
+    let (store, handle) = ScriptedStore::new();
+    handle.lockable();
+    let world = World::on(store, handle, |session| session, |client| client);
+
+    assert_eq!(kind(&world.get("/notes")), ErrorKind::SignedOut);
+
+    assert_eq!(steps(&world), ["load", "lock", "guarded load", "guarded release"]);
+    assert!(!world.store.is_locked());
 }
 
 /// K16: two sessions of one process on one shared store make one refresh between them; the other adopts.
