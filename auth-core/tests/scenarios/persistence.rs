@@ -1108,6 +1108,47 @@ fn a_late_write_waits_for_the_next_holder() {
     assert_eq!(world.stored().as_deref(), Some("T7"));
 }
 
+/// K17, I12: where the lock cannot be had anew either, what the next holder has saved is adopted all the same.
+#[test]
+fn a_late_write_that_gets_no_lock_gives_way_to_what_is_there() {
+    let (world, store) = shared_world();
+    let waiting = world.rejected("/notes");
+    world.store.lose_lock();
+    let others = take_lock(&world, &store);
+    world.store.put_rotated(numbered(7));
+
+    world.refresh_answers(numbered(1));
+    assert_eq!(world.bearers(), ["T0"]);
+    world.pass(LOCK_WAIT);
+
+    assert_eq!(world.api_answers(200).as_deref(), Some("T7"));
+    assert_eq!(status(&waiting), 200);
+    assert_eq!(world.stored().as_deref(), Some("T7"));
+    drop(others);
+}
+
+/// I3: settings without a bound are no panic: somebody may mean "no limit".
+#[test]
+fn settings_without_a_bound_do_not_panic() {
+    let unbounded = |session: auth_core::SessionBuilder| {
+        session
+            .refresh_timeout(Duration::MAX)
+            .attempt_timeout(Duration::MAX)
+            .store_timeout(Duration::MAX)
+            .lock_timeout(Duration::MAX)
+            .patience(Duration::MAX)
+    };
+    let (store, handle) = ScriptedStore::new();
+    handle.lockable();
+    let world = World::on(store, handle, unbounded, |client| client);
+
+    world.sign_in(numbered(0));
+    rotate(&world, 1);
+
+    assert_eq!(world.stored().as_deref(), Some("T1"));
+    assert_eq!(world.runtime.panicked(), 0);
+}
+
 // --- what can be observed ------------------------------------------------------------------------------------------------
 
 /// K4: every rotation can be observed: each has its events, with the stamp it made, and is in the store by then.

@@ -1,6 +1,8 @@
 //! Token endpoint answers: what they grant, for how long, and what each failure means.
 
 use std::error::Error as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use auth_core::{
@@ -572,13 +574,55 @@ fn a_body_that_cannot_be_read_is_a_lost_answer() {
     let endless =
         || Body::stream(futures::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b' '; 64 * 1024])));
 
-    for body in [torn(), endless(), Body::from(" ".repeat(2 * 1024 * 1024))] {
+    for body in [torn(), endless()] {
         assert_eq!(meaning(&read(200, body).unwrap_err()), Lost);
     }
     for body in [torn(), endless()] {
         assert_eq!(meaning(&read(400, body).unwrap_err()), Unavailable);
     }
     assert_eq!(meaning(&read(504, torn()).unwrap_err()), Lost);
+}
+
+/// G4: an answer of megabytes is not read to its end: it is no answer, were it a good one.
+#[test]
+fn a_huge_answer_is_not_read_to_its_end() {
+    let padding = " ".repeat(2 * 1024 * 1024);
+    let huge = format!(r#"{{"access_token": "T1"{padding}}}"#);
+    assert_eq!(meaning(&read(200, huge).unwrap_err()), Lost);
+
+    let chunks = Arc::new(AtomicUsize::new(0));
+    let read_so_far = Arc::clone(&chunks);
+    let endless = futures::stream::repeat_with(move || {
+        read_so_far.fetch_add(1, Ordering::SeqCst);
+        Ok::<_, std::io::Error>(vec![b' '; 64 * 1024])
+    });
+    assert_eq!(meaning(&read(200, Body::stream(endless)).unwrap_err()), Lost);
+    assert!(chunks.load(Ordering::SeqCst) <= 32, "two megabytes are enough of it");
+}
+
+/// F10: a `Retry-After` beyond every clock is no panic: it is honoured to five minutes, as any long one.
+#[test]
+fn a_retry_after_beyond_every_clock_is_honoured_to_its_bound() {
+    for text in ["86400", "18446744073709551615", "Fri, 31 Dec 9999 23:59:59 GMT"] {
+        let world = World::signed_in();
+        let waiting = world.rejected("/notes");
+        let busy = Response::builder().status(503).header("retry-after", text).body(Body::empty()).unwrap();
+
+        world.refresher.try_next().unwrap().fail(read_response(busy).unwrap_err());
+        world.settle();
+
+        let failed = error(&waiting);
+        assert_eq!(failed.kind(), ErrorKind::RefreshUnavailable, "{text}");
+        assert!(failed.source().is_some_and(|cause| cause.is::<RefreshError>()), "{text}: {failed:?}");
+        assert_eq!(world.runtime.panicked(), 0, "{text}");
+        world.pass(Duration::from_secs(299));
+        let cooling = world.get("/notes");
+        world.api_answers(401);
+        assert_eq!(error(&cooling).kind(), ErrorKind::RefreshUnavailable, "{text}: it is left alone");
+        assert_eq!(world.refresher.calls(), 1, "{text}");
+        world.pass(Duration::from_secs(1));
+        rotate(&world, numbered(1));
+    }
 }
 
 /// F10: `Retry-After` is read in both of its forms, on whatever failure it comes; what is neither is left out.
