@@ -613,7 +613,10 @@ fn a_retry_after_beyond_every_clock_is_honoured_to_its_bound() {
 
         let failed = error(&waiting);
         assert_eq!(failed.kind(), ErrorKind::RefreshUnavailable, "{text}");
-        assert!(failed.source().is_some_and(|cause| cause.is::<RefreshError>()), "{text}: {failed:?}");
+        assert!(
+            failed.source().and_then(|cause| cause.downcast_ref::<RefreshError>()).is_some(),
+            "{text}: {failed:?}"
+        );
         assert_eq!(world.runtime.panicked(), 0, "{text}");
         world.pass(Duration::from_secs(299));
         let cooling = world.get("/notes");
