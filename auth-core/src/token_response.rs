@@ -164,8 +164,8 @@ fn classify(head: &response::Parts, code: Option<ErrorCode>, received: SystemTim
 /// Seconds, or a date (RFC 9110 §10.2.3).
 fn retry_after(head: &response::Parts, received: SystemTime) -> Option<Duration> {
     let text = head.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(text).ok()?;
     Some(date.duration_since(received).unwrap_or(Duration::ZERO))

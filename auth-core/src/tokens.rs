@@ -326,6 +326,8 @@ impl fmt::Debug for SignInId {
 /// Tokens as a store writes them, **secrets in the clear**; times in milliseconds since the Unix epoch, lifetimes
 /// in milliseconds. Unknown fields are ignored when read, so that a newer version's file can be read by an older.
 ///
+/// An error of the deserialiser may quote what it read: a store must not pass it on as it is.
+///
 /// ```
 /// # use auth_core::{StoredTokens, Tokens};
 /// let tokens = Tokens::new("T0")?.with_refresh_token("R0");

@@ -252,7 +252,7 @@ fn the_seams_are_shared_in_every_way() {
 
     // Closures stand in.
     refresher_fn(|current: Tokens| async move { Ok(current) });
-    challenge_fn(|head| if head.status == 419 { Challenge::Expired } else { Challenge::Unrelated });
+    challenge_fn(|head, _| if head.status == 419 { Challenge::Expired } else { Challenge::Unrelated });
 }
 
 /// Their futures are `Send`, so that any executor can take them.

@@ -361,7 +361,10 @@ impl After {
     /// What an epoch leaves behind: its waiters fail at once, those of a queue that drains look for themselves, and those
     /// of a load decide again.
     pub(crate) fn leave(&mut self, leftovers: Leftovers, error: &Error) {
-        self.landed.extend(leftovers.flight.map(|flight| (flight, Err(error.clone()))));
+        if let Some(flight) = leftovers.flight {
+            self.events.push(Event::RefreshFailed { flight: flight.id, error: error.clone() });
+            self.landed.push((flight, Err(error.clone())));
+        }
         self.opened.extend(leftovers.landed);
         self.loads.extend(leftovers.load.map(|load| (load, Ok(()))));
         self.revoke.extend(leftovers.pair);

@@ -243,7 +243,7 @@ impl Pilot {
             // The lock was lost on the way: what another process wrote since is newer, and counts.
             let locked = core.ledger.lock(&core, flight.id).await;
             match (locked, core.ledger.load(&core).await) {
-                (Locked::Failed(_), _) | (_, Err(_)) => {}
+                (_, Err(_)) => {}
                 (_, Ok(loaded)) => {
                     // Ours is saved here, if nobody else's is there.
                     let Ok(pair) = self.read(loaded).await else { return };

@@ -466,6 +466,18 @@ fn meaning(error: &RefreshError) -> Meaning {
     }
 }
 
+/// J1: what grants a token is a grant, whatever else it says: to take it for a failure would lose the new refresh token.
+#[test]
+fn a_grant_is_a_grant_whatever_else_it_says() {
+    for error in ["", "invalid_grant", "slow_down"] {
+        let body = format!(r#"{{"access_token": "T1", "refresh_token": "R1", "error": "{error}"}}"#);
+
+        let tokens = read(200, body).unwrap();
+
+        assert_eq!(tokens.refresh_token().unwrap().reveal(), "R1");
+    }
+}
+
 /// G1, G3, G4, G15: what each failure of a token endpoint means, by status and `error` code.
 #[test]
 fn a_failure_means_what_its_status_and_code_say() {
@@ -476,7 +488,6 @@ fn a_failure_means_what_its_status_and_code_say() {
         (401, r#"{"error": "invalid_grant", "error_description": "revoked"}"#, Rejected),
         (403, r#"{"error": "invalid_grant"}"#, Rejected),
         (200, r#"{"error": "invalid_grant"}"#, Rejected),
-        (200, r#"{"error": "invalid_grant", "access_token": "T1"}"#, Rejected),
         // The client is set up wrongly.
         (400, r#"{"error": "invalid_client"}"#, Misconfigured),
         (401, r#"{"error": "invalid_client"}"#, Misconfigured),
@@ -512,6 +523,8 @@ fn a_failure_means_what_its_status_and_code_say() {
         (200, r#"{"access_token": "two\nlines"}"#, Lost),
         (200, r#"{"access_token": "T1", "expires_in": "soon"}"#, Lost),
         (200, r#"["T1"]"#, Lost),
+        (200, r#"{"access_token": "T1", "refresh_token": 7}"#, Lost),
+        (200, r#"{"access_token": "T1", "expires_in": "inf"}"#, Lost),
         // Not an OAuth answer.
         (403, html, Unavailable),
         (400, "", Unavailable),

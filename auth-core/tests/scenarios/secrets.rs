@@ -116,7 +116,6 @@ fn no_type_shows_a_token() {
     assert!(value.to_str().unwrap().contains(ACCESS[0]) && header == AUTHORIZATION);
     shown.debug("Bearer", &Bearer);
     shown.debug("TokenHeader", &TokenHeader::new(HeaderName::from_static("x-token")).with_prefix("Token "));
-    shown.debug("dyn Scheme", &Bearer as &dyn Scheme);
 
     let held = tokens.clone();
     let refresher = refresher_fn(move |_| {
@@ -292,7 +291,7 @@ fn echoes() -> Vec<(u16, String)> {
         (401, format!(r#"{{"error": "invalid_client", "error_uri": "https://e.example.com/?t={refresh}"}}"#)),
         (400, format!(r#"{{"error": "{refresh}"}}"#)),
         (400, format!(r#"{{"error": {{"{refresh}": "{access}"}}}}"#)),
-        (200, format!(r#"{{"error": "{refresh}", "access_token": "{access}"}}"#)),
+        (200, format!(r#"{{"error": "{refresh}", "token": "{access}"}}"#)),
         (503, format!("<html>{refresh}</html>")),
         (200, format!("<html>{refresh}</html>")),
         (200, format!(r#""{refresh}""#)),
