@@ -412,4 +412,6 @@ impl Active {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;
