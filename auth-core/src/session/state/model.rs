@@ -152,7 +152,8 @@ fn load_step() -> impl Strategy<Value = LoadStep> {
 }
 
 fn pass() -> impl Strategy<Value = Op> {
-    select(&[1, 800, 1_000, 2_000, 5_000, 15_000, 25_000, 29_999, 30_000, 60_000][..]).prop_map(Op::Pass)
+    select(&[1, 800, 1_000, 2_000, 5_000, 15_000, 17_000, 25_000, 29_999, 30_000, 60_000][..])
+        .prop_map(Op::Pass)
 }
 
 /// Mostly single steps, and now and then a whole flight, so that what takes several of them is met as well.
@@ -175,7 +176,10 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     });
     let lapse =
         who().prop_map(|who| vec![Op::Ask(who), Op::Drive(0, Step::Present), Op::Pass(30_000), Op::Look]);
-    let chunks = prop_oneof![12 => single, 2 => whole, 1 => lapse];
+    let crash = (who(), retry_after(), who()).prop_map(|(one, retry_after, other)| {
+        vec![Op::Ask(one), Op::Drive(0, Step::Fail { retry_after }), Op::Ask(other)]
+    });
+    let chunks = prop_oneof![24 => single, 4 => whole, 2 => lapse, 3 => crash];
     let first = prop_oneof![3 => good().prop_map(|spec| vec![Op::SignIn(spec)]), 1 => Just(vec![])];
     (first, prop::collection::vec(chunks, 1..60))
         .prop_map(|(first, chunks)| first.into_iter().chain(chunks.into_iter().flatten()).collect())
