@@ -177,7 +177,10 @@ pub async fn live(stage: Arc<Stage>, member: usize, fate: Fate) {
     let mut start = Box::pin(turn.start(Replay { stage, member, fate, place, polls: 0 }));
     match fate {
         Fate::DropsStart => {}
-        Fate::DropsSlow => poll_fn(|cx| Poll::Ready(assert!(start.as_mut().poll(cx).is_pending()))).await,
+        Fate::DropsSlow => {
+            let first = poll_fn(|cx| Poll::Ready(start.as_mut().poll(cx))).await;
+            assert!(first.is_pending());
+        }
         _ => start.await,
     }
 }

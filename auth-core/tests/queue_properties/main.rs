@@ -9,3 +9,4 @@
 mod by_hand;
 mod crowd;
 mod executors;
+mod undriven;
