@@ -52,6 +52,7 @@ fn moves(stuck: u32, pauses: u32) -> impl Strategy<Value = Vec<Move>> {
 }
 
 const PATIENCE: Duration = Duration::from_millis(500);
+const TICK: Duration = Duration::from_millis(50);
 
 /// What the session told its listener, and when.
 #[derive(Default)]
@@ -254,7 +255,18 @@ impl Hall {
         let stuck = self.fates.iter().any(|fate| fate.is_stuck());
         for (flight, opened) in &told.opened {
             assert!(stuck || paused >= light, "order was given up though everybody moved");
-            assert!(*opened - told.published[flight] >= light, "order was given up lightly");
+            let published = told.published[flight];
+            // No start within it: the only ticks that may be charged.
+            let still = (1..)
+                .map(|tick| (published + TICK * (tick - 1), published + TICK * tick))
+                .take_while(|(_, end)| end <= opened)
+                .filter(|(begin, end)| {
+                    let within =
+                        |start: &Began| start.flight == *flight && start.at > *begin && start.at < *end;
+                    !log.starts.iter().any(within)
+                })
+                .count();
+            assert!(still >= 9, "order was given up lightly: after {still} ticks without a start");
         }
     }
 }
@@ -301,7 +313,7 @@ proptest! {
 
     /// Some are late or hesitate: order waits for them, as far as patience goes.
     #[test]
-    fn those_who_are_slow_are_waited_for_within_patience(moves in moves(0, 2)) {
+    fn those_who_are_slow_are_waited_for_within_patience(moves in moves(0, 6)) {
         play(moves);
     }
 

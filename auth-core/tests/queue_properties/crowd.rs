@@ -1,7 +1,7 @@
 //! The crowd: waiters of one session, what becomes of each of them, and what they saw.
 
 use std::collections::BTreeMap;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn, ready};
 use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -33,7 +33,7 @@ pub enum Fate {
     DropsStart,
     /// Its start panics in its first poll.
     Panics,
-    /// Its start takes that many polls more.
+    /// Its start takes a pause after its first poll.
     Slow(u8),
     /// Its start is dropped after its first poll, before it is done.
     DropsSlow,
@@ -68,7 +68,7 @@ pub fn fates(stuck: u32, pauses: u32) -> Union<BoxedStrategy<Fate>> {
         (1, Just(Fate::TakesLease).boxed()),
         (1, Just(Fate::DropsStart).boxed()),
         (1, Just(Fate::Panics).boxed()),
-        (2, (1_u8..9).prop_map(Fate::Slow).boxed()),
+        (2, (1_u8..30).prop_map(Fate::Slow).boxed()),
         (1, Just(Fate::DropsSlow).boxed()),
         (2, any::<usize>().prop_map(Fate::Cancels).boxed()),
     ];
@@ -174,7 +174,7 @@ pub async fn live(stage: Arc<Stage>, member: usize, fate: Fate) {
         _ => {}
     }
     let place = turn.flight().zip(turn.ticket());
-    let mut start = Box::pin(turn.start(Replay { stage, member, fate, place, polls: 0 }));
+    let mut start = Box::pin(turn.start(Replay { stage, member, fate, place, rest: None }));
     match fate {
         Fate::DropsStart => {}
         Fate::DropsSlow => {
@@ -205,7 +205,8 @@ struct Replay {
     member: usize,
     fate: Fate,
     place: Option<(FlightId, u64)>,
-    polls: u8,
+    /// What comes after the first poll.
+    rest: Option<BoxFuture<'static, ()>>,
 }
 
 impl Future for Replay {
@@ -213,7 +214,7 @@ impl Future for Replay {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        if this.polls == 0 {
+        let rest = this.rest.get_or_insert_with(|| {
             let _inside = this.place.map(|place| Inside::enter(&this.stage, this.member, place));
             // Time for another thread to get between.
             std::thread::yield_now();
@@ -222,18 +223,13 @@ impl Future for Replay {
                 Fate::Cancels(other) => (this.stage.cancel)(other),
                 _ => {}
             }
-        }
-        this.polls += 1;
-        let more = match this.fate {
-            Fate::Slow(more) => more,
-            Fate::DropsSlow => u8::MAX,
-            _ => 0,
-        };
-        if this.polls <= more {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Poll::Ready(())
+            match this.fate {
+                Fate::Slow(pause) => (this.stage.pause)(pause),
+                Fate::DropsSlow => Box::pin(pending()),
+                _ => Box::pin(ready(())),
+            }
+        });
+        rest.as_mut().poll(cx)
     }
 }
 
