@@ -186,6 +186,21 @@ impl Hall {
         }
     }
 
+    /// What holds whatever the runtime does.
+    fn nobody_waits(&self, log: &Log) {
+        let cancelled = self.cancelled.lock().unwrap();
+        for (member, fate) in self.fates.iter().enumerate() {
+            let gone = cancelled.contains(&member);
+            let Some(report) = log.members.get(&member) else {
+                assert!(gone, "{member} was never polled");
+                continue;
+            };
+            let waits = fate.is_stuck() && log.joined.contains(&member);
+            assert!(report.outcome.is_some() || gone || waits, "{member}, {fate:?}, waits for ever");
+            assert!(report.polls <= 2, "{member}, {fate:?}: {report:?}");
+        }
+    }
+
     fn check(&self) {
         let log = self.stage.log.lock().unwrap();
         let told = self.told.lock().unwrap();
@@ -198,22 +213,15 @@ impl Hall {
     }
 
     fn nobody_is_lost(&self, log: &Log, told: &Told) {
-        let cancelled = self.cancelled.lock().unwrap();
-        for (member, fate) in self.fates.iter().enumerate() {
-            let gone = cancelled.contains(&member);
-            let Some(report) = log.members.get(&member) else {
-                assert!(gone, "{member} was never polled");
-                continue;
-            };
-            let waits = fate.is_stuck() && log.joined.contains(&member);
-            assert!(report.outcome.is_some() || gone || waits, "{member}, {fate:?}, waits for ever");
+        self.nobody_waits(log);
+        for (member, report) in &log.members {
             let polls = match report.outcome {
                 Some(Outcome::Turn(Some(_))) => 2..=2,
                 Some(Outcome::Turn(None)) => 1..=1,
                 Some(Outcome::Failed(_)) => 1..=2,
                 Some(Outcome::Left) | None => 1..=1,
             };
-            assert!(polls.contains(&report.polls), "{member}, {fate:?}: {report:?}");
+            assert!(polls.contains(&report.polls), "{member}: {report:?}");
             let failed = matches!(report.outcome, Some(Outcome::Failed(_)));
             assert!(!failed || told.failures > 0, "{member}: {report:?}, and no refresh has failed");
         }
@@ -315,6 +323,17 @@ proptest! {
     #[test]
     fn those_who_are_slow_are_waited_for_within_patience(moves in moves(0, 6)) {
         play(moves);
+    }
+
+    /// The runtime dies, and with it the refresh and the timers: whoever waits is freed, whoever comes is told.
+    #[test]
+    fn nobody_is_lost_where_the_runtime_dies(before in moves(1, 2), after in moves(1, 2)) {
+        let mut hall = Hall::new();
+        before.into_iter().for_each(|next| hall.make(next));
+        hall.runtime.shutdown();
+        after.into_iter().for_each(|next| hall.make(next));
+        hall.finish();
+        hall.nobody_waits(&hall.stage.log.lock().unwrap());
     }
 
     /// Everything at once.
