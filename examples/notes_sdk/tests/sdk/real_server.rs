@@ -5,7 +5,7 @@ use std::time::Duration;
 use auth_core::{Body, SessionState};
 use auth_reqwest::{ReqwestTransport, TokioRuntime};
 use auth_testkit::server::TestServer;
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use notes_sdk::testing::Shelf;
 use notes_sdk::{NewNote, Notes};
 
@@ -24,9 +24,13 @@ async fn a_storm_over_real_sockets_is_one_refresh() {
     let everything = async {
         let note = notes.create(&NewNote { title: "Milk".into(), text: String::new() }).await.unwrap();
         server.expire_access_tokens();
-        // The refresh is not answered before every request has been rejected.
-        server.answer_token_when_unauthorized(20);
-        let all = join_all((0..20).map(|_| notes.get(note.id))).await;
+        // None is answered before all have been sent.
+        server.hold_api();
+        let all_sent = async {
+            server.when(|stats| stats.api_held == 20).await;
+            server.release_api();
+        };
+        let (all, ()) = join(join_all((0..20).map(|_| notes.get(note.id))), all_sent).await;
         assert!(all.iter().all(|got| got.as_ref().unwrap() == &note));
 
         let photo = Body::replayable(|| futures::stream::iter([Ok::<_, std::io::Error>("a photo"), Ok("!")]));
@@ -37,7 +41,7 @@ async fn a_storm_over_real_sockets_is_one_refresh() {
         notes.sign_out().await.unwrap();
         server.when(|stats| stats.revocations == 1).await;
     };
-    tokio::time::timeout(Duration::from_secs(30), everything).await.unwrap_or_else(|_| panic!("{:?} {:#?}", server.stats(), server.log()));
+    tokio::time::timeout(Duration::from_secs(30), everything).await.expect("it hangs");
 
     let stats = server.stats();
     assert_eq!((stats.token_requests, stats.unauthorized, stats.reuse_detected), (1, 20, 0));
