@@ -61,3 +61,7 @@ pub use error::Error;
 pub use file_store::FileStore;
 pub use note::{Attachment, NewNote, Note, NoteId};
 pub use notes::Notes;
+
+#[doc = include_str!("../README.md")]
+#[cfg(doctest)]
+pub struct Readme;
