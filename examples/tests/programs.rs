@@ -1,16 +1,28 @@
 //! The small programs: each ends well, in time, and says what it is there to say.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
-use std::process::{Command, Output};
+use std::io::Read as _;
+use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+/// Runs it to its end; one that hangs is ended.
 fn run(program: &str, args: &[&str]) -> Output {
-    let mut command = Command::new(program);
-    command.args(args);
+    let mut child =
+        Command::new(program).args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
     let (done, wait) = mpsc::channel();
-    std::thread::spawn(move || done.send(command.output()));
-    wait.recv_timeout(Duration::from_secs(60)).expect("it hangs").expect("it runs")
+    std::thread::spawn(move || {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        stdout.read_to_end(&mut out).unwrap();
+        stderr.read_to_end(&mut err).unwrap();
+        done.send((out, err))
+    });
+    let Ok((stdout, stderr)) = wait.recv_timeout(Duration::from_secs(60)) else {
+        child.kill().unwrap();
+        panic!("{program} hangs");
+    };
+    Output { status: child.wait().unwrap(), stdout, stderr }
 }
 
 /// Runs it; these lines, indented or not, are in its output, in this order.

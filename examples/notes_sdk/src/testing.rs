@@ -64,8 +64,10 @@ impl<T: Transport> Transport for Shelf<T> {
         let asked = Asked::of(&request);
         let judged = self.judge.send(request).await?;
         let Some(asked) = asked.filter(|_| judged.status().is_success()) else { return Ok(judged) };
-        // The judge's head stays, with what an adapter has noted there.
-        let (mut head, _) = judged.into_parts();
+        // The judge's head stays, with what an adapter has noted there; its body is read, so that its connection can be
+        // used again.
+        let (mut head, body) = judged.into_parts();
+        body.bytes().await.map_err(|_| TransportError::new("the answer broke off").maybe_sent())?;
         let (status, body) = self.answer(asked);
         head.status = status;
         head.headers.remove(CONTENT_LENGTH);

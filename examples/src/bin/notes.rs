@@ -14,26 +14,26 @@ use futures::stream;
 use notes_sdk::testing::Shelf;
 use notes_sdk::{Error, NewNote, Notes};
 
-const BACKENDS: &[&str] = &["reqwest"];
+type Backend = (&'static str, fn() -> Arc<dyn Transport>);
 
 /// The one place that names HTTP libraries.
-fn transport(backend: &str) -> Option<Arc<dyn Transport>> {
-    Some(match backend {
-        "reqwest" => Arc::new(ReqwestTransport::default()),
-        // Another backend is another line here, and its name above.
-        _ => return None,
-    })
-}
+const BACKENDS: &[Backend] = &[
+    // Another one is another line.
+    ("reqwest", || Arc::new(ReqwestTransport::default())),
+];
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn StdError>> {
-    let named: Vec<String> = std::env::args().skip(1).collect();
-    let named: Vec<&str> = named.iter().map(String::as_str).collect();
-    for backend in if named.is_empty() { BACKENDS } else { &named } {
-        let transport =
-            transport(backend).ok_or_else(|| format!("there are these backends: {BACKENDS:?}"))?;
-        println!("over {backend}:");
-        show(transport).await?;
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let known: Vec<&str> = BACKENDS.iter().map(|(name, _)| *name).collect();
+    if let Some(unknown) = wanted.iter().find(|wanted| !known.contains(&wanted.as_str())) {
+        return Err(format!("{unknown} is no backend; there are: {}", known.join(", ")).into());
+    }
+    for (name, transport) in BACKENDS {
+        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+            println!("over {name}:");
+            show(transport()).await?;
+        }
     }
     Ok(())
 }

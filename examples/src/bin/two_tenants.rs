@@ -41,9 +41,8 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     server.expire_access_tokens();
     let calls = (0..10).map(|n| if n % 2 == 0 { get(&alice, "/api/alice") } else { get(&bob, "/api/bob") });
     let answers = join_all(calls).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let log = server.log();
-    let of_api = || log.iter().filter(|seen| seen.path().starts_with("/api/"));
-    let mixed = of_api().filter(|seen| !seen.path().ends_with(owner(seen.bearer.as_deref()))).count();
+    let carried: Vec<_> = server.log().into_iter().filter(|seen| seen.path().starts_with("/api/")).collect();
+    let mixed = carried.iter().filter(|seen| !seen.path().ends_with(owner(seen.bearer.as_deref()))).count();
     println!(
         "both tokens expired: {} of 10 calls answered",
         answers.iter().filter(|status| status.is_success()).count()

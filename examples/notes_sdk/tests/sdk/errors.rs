@@ -80,6 +80,7 @@ fn a_refresh_that_cannot_be_made_is_tried_later() {
     let cause = std::error::Error::source(&error).and_then(std::error::Error::source).unwrap();
     assert!(cause.downcast_ref::<RefreshError>().unwrap().is_unavailable());
     assert_eq!(notes.session().state(), auth_core::SessionState::Active);
+    assert_eq!(network.calls(), 1, "no refresh went this way");
 }
 
 #[test]
