@@ -3,7 +3,6 @@
 
 mod errors;
 mod file_store;
-mod log;
 mod real_server;
 mod refreshes;
 mod sign_out;
