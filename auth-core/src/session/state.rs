@@ -30,9 +30,13 @@
 //! | 12 | expired; cooldown runs | the failed flight's error |
 //! | 13 | expired | start the flight, join |
 
-mod change;
+mod candidate;
+mod identity;
+mod landing;
 
-pub(crate) use change::{Candidate, Landing, Leftovers, Obtained, Times};
+pub(crate) use candidate::{Candidate, Times};
+pub(crate) use identity::Leftovers;
+pub(crate) use landing::{Landing, Obtained};
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};

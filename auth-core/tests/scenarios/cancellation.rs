@@ -5,18 +5,19 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use auth_core::{
-    Advice, Attempt, Body, BoxFuture, EndReason, Error, ErrorKind, Event, RefreshError, Refresher, Runtime,
-    Session, SessionState, TokenStore as _, Tokens, Turn,
+    Advice, Attempt, Body, EndReason, Error, ErrorKind, Event, RefreshError, Refresher, Runtime, Session,
+    SessionState, TokenStore as _, Tokens, Turn,
 };
 use auth_testkit::{ManualRuntime, Op, Running, ScriptedStore, numbered, response};
 use bytes::Bytes;
 use futures::future::{Either, select};
 use http::Request;
 
+use crate::apart::Apart;
 use crate::world::{Answer, World, error, kind, status};
 
 /// A future that only the test polls.
@@ -434,95 +435,6 @@ fn without_the_lock_nothing_is_refreshed() {
     world.pass(Duration::from_secs(2));
     assert_refreshes(&world, "T0", 1);
     assert!(!world.store.is_locked());
-}
-
-/// A runtime that hands tasks and sleeps to another one, which can be changed, while its clocks go on.
-#[derive(Clone)]
-struct Switch {
-    clock: ManualRuntime,
-    tasks: Arc<Mutex<ManualRuntime>>,
-}
-
-impl Switch {
-    fn to(&self, runtime: &ManualRuntime) {
-        *self.tasks.lock().unwrap() = runtime.clone();
-    }
-
-    fn current(&self) -> ManualRuntime {
-        self.tasks.lock().unwrap().clone()
-    }
-}
-
-impl Runtime for Switch {
-    fn now(&self) -> SystemTime {
-        self.clock.now()
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.clock.elapsed()
-    }
-
-    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        self.current().sleep(duration)
-    }
-
-    fn spawn(&self, task: BoxFuture<'static, ()>) {
-        self.current().spawn(task);
-    }
-
-    fn random(&self) -> u64 {
-        self.clock.random()
-    }
-}
-
-/// A world whose session's tasks run on a runtime of their own, while requests and clocks are the world's.
-struct Apart {
-    world: World,
-    switch: Switch,
-    tasks: ManualRuntime,
-}
-
-impl Apart {
-    /// Nobody is signed in.
-    fn new() -> Self {
-        let clock = ManualRuntime::new();
-        let switch = Switch { clock: clock.clone(), tasks: Arc::new(Mutex::new(clock.clone())) };
-        let runtime = switch.clone();
-        let mut world = World::with(|session| session.runtime(runtime), |client| client);
-        world.runtime = clock;
-        world.store.lockable();
-        let tasks = ManualRuntime::new();
-        switch.to(&tasks);
-        Self { world, switch, tasks }
-    }
-
-    fn signed_in() -> Self {
-        let apart = Self::new();
-        let written = apart.world.runtime.start(apart.world.session.sign_in(numbered(0)));
-        apart.drive();
-        written.take().unwrap().unwrap();
-        apart
-    }
-
-    /// Lets both sides go on as far as they go without time passing.
-    fn drive(&self) {
-        for _ in 0..20 {
-            self.tasks.run_until_stalled();
-            self.world.settle();
-        }
-    }
-
-    /// A request that was rejected and waits for the refresh.
-    fn rejected(&self, path: &str) -> Running<Answer> {
-        let running = self.world.rejected(path);
-        self.drive();
-        running
-    }
-
-    /// From now on the session's tasks run where its requests do.
-    fn move_home(&self) {
-        self.switch.to(&self.world.runtime);
-    }
 }
 
 /// I14: the runtime shuts down at any step of a refresh: everybody who waits is told, none hangs, and on another runtime

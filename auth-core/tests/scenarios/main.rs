@@ -4,10 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 #![allow(unreachable_pub, reason = "these modules are one program")]
 
+mod apart;
 mod attaching;
 mod bodies;
 mod cancellation;
 mod challenges;
+mod edges;
 mod endings;
 mod events;
 mod executors;

@@ -1,53 +1,15 @@
-//! How the state changes: sign-in, sign-out, load, and the steps of a flight. Each is one critical section.
+//! Landing: the steps of a flight as changes of the state. Each is one critical section.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
-
-use super::{Active, Cooldown, Decision, Phase, State};
+use super::{Active, Candidate, Cooldown, Decision, Phase, State};
 use crate::event::{Cause, EndReason, FlightId};
 use crate::session::books::{Content, Origin};
 use crate::session::flight::{Flight, Promise};
-use crate::session::lease::{Snapshot, Stamp};
+use crate::session::lease::Stamp;
 use crate::session::policy::{PersistFailure, Policy, unit};
-use crate::{Error, ErrorKind, InvalidToken, Tokens};
-
-/// Tokens with everything that foreign code and clocks have to say of them, found out outside the lock.
-#[derive(Clone)]
-pub(crate) struct Candidate {
-    pub(crate) tokens: Arc<Tokens>,
-    pub(crate) header: Result<(HeaderName, HeaderValue), InvalidToken>,
-    pub(crate) refreshable: bool,
-    pub(crate) times: Times,
-    pub(crate) refresh_expires: Option<Duration>,
-}
-
-/// When an access token ends, by `elapsed`. `None` is unknown: never.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Times {
-    /// When it counts as expired: somewhat early.
-    pub(crate) expires: Option<Duration>,
-    /// When it is to be refreshed in the background.
-    pub(crate) soft: Option<Duration>,
-    /// How long a refresh has made it good for: no other refresh will do better.
-    pub(crate) granted: Option<Duration>,
-}
-
-impl Times {
-    pub(super) fn is_expired(&self, now: Duration) -> bool {
-        self.expires.is_some_and(|at| now >= at)
-    }
-
-    pub(super) fn is_soft(&self, now: Duration) -> bool {
-        self.soft.is_some_and(|at| now >= at)
-    }
-
-    pub(super) fn is_good_for(&self, least: Duration, now: Duration) -> bool {
-        self.granted.is_some_and(|granted| least > granted)
-            || self.expires.is_none_or(|at| at.saturating_sub(now) >= least)
-    }
-}
+use crate::{Error, ErrorKind, Tokens};
 
 /// What became of a refresher's answer.
 #[derive(Debug)]
@@ -93,145 +55,7 @@ pub(crate) enum Landing {
 /// A load that nobody drives any more, and what its waiters are told.
 pub(crate) type LapsedLoad = (FlightId, Arc<Promise>, Error);
 
-/// What an epoch leaves behind: those to be freed, and what is nobody's any more.
-#[derive(Default)]
-pub(crate) struct Leftovers {
-    pub(crate) flight: Option<Arc<Flight>>,
-    pub(crate) load: Option<Arc<Promise>>,
-    /// Queues that still drain: their waiters look for themselves.
-    pub(crate) landed: Vec<Arc<Flight>>,
-    /// The pair that was in use, if no flight is about to replace it.
-    pub(crate) pair: Option<Arc<Tokens>>,
-}
-
 impl State {
-    /// Somebody signs in: a new epoch, whatever was before.
-    pub(crate) fn sign_in(
-        &mut self,
-        candidate: Candidate,
-        header: (HeaderName, HeaderValue),
-        policy: &Policy,
-    ) -> (u64, Leftovers) {
-        let leftovers = self.next_epoch();
-        let number = self.books.want(Content::Pair(Arc::clone(&candidate.tokens)), Origin::Identity);
-        self.activate(candidate, header, policy);
-        (number, leftovers)
-    }
-
-    /// Sign-out: a new epoch with nobody in it.
-    pub(crate) fn sign_out(&mut self) -> (u64, Leftovers) {
-        let pair = match &self.phase {
-            Phase::Active(active) => Some(Arc::clone(&active.pair)),
-            Phase::Unknown | Phase::SignedOut | Phase::Ended(..) => None,
-        };
-        let answered = self.flight.as_ref().is_none_or(|slot| slot.obtained.is_some());
-        let mut leftovers = self.next_epoch();
-        match (&leftovers.flight, pair) {
-            // The flight presents this pair just now: what becomes of it, its driver will know.
-            (Some(flight), Some(pair)) if !answered => flight.orphan(pair),
-            (_, pair) => leftovers.pair = pair,
-        }
-        self.enter_phase(Phase::SignedOut);
-        let number = self.books.want(Content::Nothing, Origin::Identity);
-        (number, leftovers)
-    }
-
-    fn next_epoch(&mut self) -> Leftovers {
-        self.epoch += 1;
-        self.warm_up();
-        self.window.clear();
-        self.trash.flights.extend(self.lapsed.take());
-        let slot = self.flight.take();
-        Leftovers {
-            // What the refresher answered, and is nobody's now.
-            pair: slot
-                .as_ref()
-                .and_then(|slot| slot.obtained.as_ref())
-                .map(|fresh| Arc::clone(&fresh.tokens)),
-            flight: slot.map(|slot| slot.flight),
-            load: self.load.take().map(|loading| loading.promise),
-            landed: self.landed.drain(..).filter_map(|flight| flight.upgrade()).collect(),
-        }
-    }
-
-    fn activate(&mut self, candidate: Candidate, header: (HeaderName, HeaderValue), policy: &Policy) {
-        let stamp = Stamp::new(self.epoch, 0);
-        self.enter_phase(Phase::Active(Box::new(Active::new(candidate, header, stamp, 0, policy))));
-    }
-
-    fn enter_phase(&mut self, phase: Phase) {
-        match std::mem::replace(&mut self.phase, phase) {
-            Phase::Ended(_, error) => self.trash.errors.push(error),
-            Phase::Active(active) => self.trash.errors.extend(active.draining.map(|(_, error)| error)),
-            Phase::Unknown | Phase::SignedOut => {}
-        }
-    }
-
-    /// Whether this load is still the one waited for.
-    pub(crate) fn is_loading(&self, id: FlightId) -> bool {
-        self.load.as_ref().is_some_and(|loading| loading.id == id)
-    }
-
-    /// The store was read. `None`: nobody is signed in. Returns the load to be answered, if it still counts.
-    pub(crate) fn loaded(
-        &mut self,
-        id: FlightId,
-        found: Option<(Candidate, (HeaderName, HeaderValue))>,
-        policy: &Policy,
-    ) -> Option<Arc<Promise>> {
-        if !self.is_loading(id) {
-            return None;
-        }
-        match found {
-            Some((candidate, header)) => {
-                self.books.found(Some(Arc::clone(&candidate.tokens)));
-                self.activate(candidate, header, policy);
-            }
-            None => {
-                self.books.found(None);
-                self.enter_phase(Phase::SignedOut);
-            }
-        }
-        self.load.take().map(|loading| loading.promise)
-    }
-
-    /// First tokens were acquired; they are saved before they are published.
-    pub(crate) fn acquired(&mut self, id: FlightId, tokens: &Arc<Tokens>) -> Option<u64> {
-        self.is_loading(id).then(|| self.books.want(Content::Pair(Arc::clone(tokens)), Origin::Identity))
-    }
-
-    /// First tokens are published as a sign-in.
-    pub(crate) fn enter(
-        &mut self,
-        id: FlightId,
-        candidate: Candidate,
-        header: (HeaderName, HeaderValue),
-        policy: &Policy,
-    ) -> Option<Arc<Promise>> {
-        let promise = self.is_loading(id).then(|| self.load.take())??.promise;
-        self.epoch += 1;
-        self.warm_up();
-        self.activate(candidate, header, policy);
-        Some(promise)
-    }
-
-    /// The load failed. The next request tries again, after a cooldown where it was the token endpoint's fault.
-    pub(crate) fn load_failed(
-        &mut self,
-        id: FlightId,
-        error: &Error,
-        cools: Option<Option<Duration>>,
-        now: Duration,
-        random: u64,
-        policy: &Policy,
-    ) -> Option<Arc<Promise>> {
-        let promise = self.is_loading(id).then(|| self.load.take())??.promise;
-        if let Some(retry_after) = cools {
-            self.cool(error.clone(), retry_after, now, random, policy);
-        }
-        Some(promise)
-    }
-
     /// Whether what this flight brings still counts: it is up, or it was ended from outside and none has started since.
     pub(crate) fn is_current(&self, flight: &Flight) -> bool {
         self.is_up(flight.id) || self.is_lapsed(flight)
@@ -302,26 +126,6 @@ impl State {
             active.rejected && candidate.tokens.access_token() == active.snapshot.tokens.access_token();
         let usable = candidate.header.is_ok() && !candidate.times.is_expired(now) && !same;
         usable.then(|| self.publish(flight, candidate, true, now, policy))
-    }
-
-    /// Another process has signed somebody in: the session follows, and whoever waits learns that it changed.
-    pub(crate) fn follow(
-        &mut self,
-        flight: &Arc<Flight>,
-        candidate: Candidate,
-        policy: &Policy,
-    ) -> (Landing, Leftovers) {
-        if !self.is_current(flight) {
-            return (Landing::Over, Leftovers::default());
-        }
-        let leftovers = self.next_epoch();
-        self.books.found(Some(Arc::clone(&candidate.tokens)));
-        match candidate.header.clone() {
-            Ok(header) => self.activate(candidate, header, policy),
-            // Not ours to throw away: whoever asks next loads it again, and learns what is wrong with it.
-            Err(_) => self.enter_phase(Phase::Unknown),
-        }
-        (Landing::Followed { flight: Arc::clone(flight), epoch: self.epoch }, leftovers)
     }
 
     /// The refresher has answered. From here on memory has the new pair, whatever becomes of the flight.
@@ -464,18 +268,6 @@ impl State {
         Landing::Ended { flight: Arc::clone(flight), reason, error }
     }
 
-    /// Invariant 8: the session ends here, once. The store is cleared of the dead pair, if it still holds that.
-    pub(super) fn end(&mut self, reason: EndReason, error: Error) -> Decision {
-        let Phase::Active(active) = &self.phase else {
-            self.trash.errors.push(error);
-            return Decision::Nothing;
-        };
-        let pair = Arc::clone(&active.pair);
-        self.books.want(Content::NothingFor(pair), Origin::Flight);
-        self.enter_phase(Phase::Ended(reason, error.clone()));
-        Decision::End(reason, error)
-    }
-
     /// Takes out what is past its deadline: a flight that nobody drives must not hold up those who look at it.
     pub(crate) fn expire(
         &mut self,
@@ -519,12 +311,12 @@ impl State {
         }
     }
 
-    fn warm_up(&mut self) {
+    pub(super) fn warm_up(&mut self) {
         self.failures = 0;
         self.trash.errors.extend(self.cooldown.take().map(|cooldown| cooldown.error));
     }
 
-    fn cool(
+    pub(super) fn cool(
         &mut self,
         error: Error,
         retry_after: Option<Duration>,
@@ -536,41 +328,5 @@ impl State {
         let until = now + policy.cooldown_after(self.failures, retry_after, unit(random));
         let before = self.cooldown.replace(Cooldown { until, error });
         self.trash.errors.extend(before.map(|cooldown| cooldown.error));
-    }
-}
-
-impl Active {
-    fn new(
-        candidate: Candidate,
-        header: (HeaderName, HeaderValue),
-        stamp: Stamp,
-        same_since: u64,
-        policy: &Policy,
-    ) -> Self {
-        let times = candidate.times;
-        let soft = times.soft.filter(|_| policy.soft_window && candidate.refreshable);
-        let fresh_until = match (times.expires, soft) {
-            (Some(hard), Some(soft)) => Some(hard.min(soft)),
-            (hard, soft) => hard.or(soft),
-        };
-        let snapshot = Snapshot::new(stamp, Arc::clone(&candidate.tokens), header, fresh_until, same_since);
-        Self {
-            snapshot: Arc::new(snapshot),
-            times,
-            pair: candidate.tokens,
-            refreshable: candidate.refreshable,
-            refresh_expires: candidate.refresh_expires,
-            rejected: false,
-            draining: None,
-            lost: false,
-        }
-    }
-
-    /// The next refresh presents this pair.
-    fn hold_pair(&mut self, candidate: &Candidate) {
-        self.pair = Arc::clone(&candidate.tokens);
-        self.refreshable = candidate.refreshable;
-        self.refresh_expires = candidate.refresh_expires;
-        self.lost = false;
     }
 }
