@@ -12,9 +12,7 @@
 
 use std::time::SystemTime;
 
-use auth_core::{
-    Body, RefreshError, RefreshToken, Refresher, TokenResponse, Tokens, Transport, refresher_fn,
-};
+use auth_core::{Body, RefreshError, Refresher, TokenResponse, Tokens, Transport, refresher_fn};
 use auth_reqwest::ReqwestTransport;
 use auth_testkit::server::TestServer;
 use http::Request;
@@ -25,10 +23,11 @@ pub fn login(server: &TestServer) -> impl Refresher + use<> {
     refresher_fn(move |current: Tokens| {
         let (transport, endpoint) = (transport.clone(), endpoint.clone());
         async move {
-            let token = current.refresh_token().map(RefreshToken::reveal).unwrap_or_default();
+            // Without a refresh token this is not called: the session ends instead.
+            let token = current.refresh_token().ok_or_else(|| RefreshError::rejected("no refresh token"))?;
             let form = form_urlencoded::Serializer::new(String::new())
                 .append_pair("grant_type", "refresh_token")
-                .append_pair("refresh_token", token)
+                .append_pair("refresh_token", token.reveal())
                 .finish();
             let request = Request::post(endpoint)
                 .header("content-type", "application/x-www-form-urlencoded")

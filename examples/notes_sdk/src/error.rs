@@ -1,9 +1,8 @@
 //! Errors, sorted by what a caller can do about them.
 
-use std::error::Error as _;
 use std::time::Duration;
 
-use auth_core::{Advice, Body, BodyError, BoxError, Challenge, ErrorKind, NotReplayed, TransportError};
+use auth_core::{Advice, Body, BodyError, BoxError, Challenge, ErrorKind, NotReplayed};
 use http::header::RETRY_AFTER;
 use http::{Response, StatusCode};
 
@@ -105,23 +104,15 @@ impl Error {
 impl From<auth_core::Error> for Error {
     /// What the framework advises, in this API's words.
     fn from(error: auth_core::Error) -> Self {
-        if is_maybe_sent(&error) {
-            return Self::AnswerLost { source: Some(error.into()) };
-        }
         match error.advice() {
             _ if error.kind() == ErrorKind::Body => Self::Upload { source: error },
+            _ if error.is_maybe_sent() => Self::AnswerLost { source: Some(error.into()) },
             Advice::SignIn => Self::SignIn { source: error },
             Advice::RetryLater { after } => Self::TryLater { after, source: Some(error) },
             Advice::FixConfiguration => Self::misconfigured(error),
             _ => Self::Bug { source: error },
         }
     }
-}
-
-/// Only a call's own transport counts: a refresh whose answer was lost has not made the call.
-fn is_maybe_sent(error: &auth_core::Error) -> bool {
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<TransportError>());
-    error.kind() == ErrorKind::Transport && cause.is_some_and(TransportError::is_maybe_sent)
 }
 
 /// In seconds, as this API writes it.

@@ -22,8 +22,8 @@ pub(crate) struct Login {
 impl Refresher for Login {
     /// No retry, no lock, no log, no look at the status: a call, and what it said.
     async fn refresh(&self, current: &Tokens) -> Result<Tokens, RefreshError> {
-        // `can_refresh` says no without one, so this is not reached.
-        let token = current.refresh_token().ok_or_else(|| RefreshError::misconfigured("no refresh token"))?;
+        // Without a refresh token this is not called: the session ends instead.
+        let token = current.refresh_token().ok_or_else(|| RefreshError::rejected("no refresh token"))?;
         let fields = [("grant_type", "refresh_token"), ("refresh_token", token.reveal())];
         let response = self.transport.send(self.form(&self.token_endpoint, &fields)?).await?;
         TokenResponse::read(response, self.clock.now()).await

@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use auth_core::TokenStore;
-use auth_testkit::{numbered, other_sign_in};
-use futures::executor::block_on;
-use notes_sdk::FileStore;
-
-use crate::world::{World, result};
+use auth_core::{Body, TokenStore};
+use auth_testkit::{ScriptedTransport, numbered, other_sign_in, response};
+use futures::FutureExt as _;
+use http::{Request, Response};
+use notes_sdk::testing::Shelf;
+use notes_sdk::{FileStore, Notes};
 
 /// A directory of this test's own.
 fn directory(name: &str) -> PathBuf {
@@ -16,6 +17,12 @@ fn directory(name: &str) -> PathBuf {
         PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("notes_sdk-{}-{name}", std::process::id()));
     fs::create_dir_all(&directory).unwrap();
     directory
+}
+
+/// On a thread that waits for the store's, and not for ever.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), future).await }).expect("it hangs")
 }
 
 #[test]
@@ -83,20 +90,46 @@ fn a_save_that_fails_leaves_the_old_pair() {
     fs::remove_dir_all(directory).unwrap();
 }
 
+/// A save that was given up is done all the same, and before the next one.
+#[test]
+fn a_save_that_was_given_up_does_not_overtake_the_next() {
+    let directory = directory("order");
+    let store = FileStore::new(directory.join("tokens.json"));
+    for round in 0..50 {
+        let old = numbered(2 * round);
+        let given_up = store.save(&old).now_or_never();
+        assert!(given_up.is_none_or(|saved| saved.is_ok()));
+
+        block_on(store.save(&numbered(2 * round + 1))).unwrap();
+
+        assert_eq!(block_on(store.load()).unwrap(), Some(numbered(2 * round + 1)));
+    }
+    fs::remove_dir_all(directory).unwrap();
+}
+
 #[test]
 fn a_sign_in_survives_the_program() {
     let directory = directory("restart");
-    let store = FileStore::new(directory.join("tokens.json"));
-    let world = World::on(store.clone());
-    let call = world.list();
-    world.api_answers(401);
-    world.refreshes(0);
-    world.api_answers(200);
-    assert!(result(&call).is_ok());
+    let start = || {
+        let (transport, network) = ScriptedTransport::new();
+        network.answer_with(|request: &Request<Body>| match request.headers().get("authorization") {
+            None => Response::new(r#"{"access_token": "T1", "refresh_token": "R1"}"#.into()),
+            Some(token) => response(if token == "Bearer T1" { 200 } else { 401 }),
+        });
+        let store = FileStore::new(directory.join("tokens.json"));
+        (Notes::builder(Shelf::new(transport)).store(store).build().unwrap(), network)
+    };
+    let (first, network) = start();
+    block_on(first.sign_in(numbered(0))).unwrap();
+    assert!(block_on(first.list()).is_ok());
+    assert_eq!(network.calls(), 3, "rejected, refreshed, replayed");
+    drop(first);
 
-    let stored = block_on(store.load()).unwrap().unwrap();
+    let (second, network) = start();
+    assert!(block_on(second.list()).is_ok());
 
-    assert_eq!(stored.access_token().reveal(), "T1");
-    assert!(stored.sign_in_id().is_some());
+    assert_eq!(network.calls(), 1, "nobody had to sign in, and nothing to be refreshed");
+    block_on(second.sign_out()).unwrap();
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
     fs::remove_dir_all(directory).unwrap();
 }
