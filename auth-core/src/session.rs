@@ -109,6 +109,7 @@ impl Session {
             Ok(header) => header,
             Err(error) => return Written::failed(error.into()),
         };
+        core.look_now();
         let receiver = core.change(|state, after| {
             let (number, leftovers) = state.sign_in(candidate, header, &core.policy);
             after.leave(leftovers, &Error::new(ErrorKind::SessionChanged));
@@ -126,8 +127,9 @@ impl Session {
     /// Awaiting the result waits for the store, in bounded time.
     pub fn sign_out(&self) -> Written {
         let core = self.core();
+        core.look_now();
         let receiver = core.change(|state, after| {
-            let (number, leftovers) = state.sign_out();
+            let (number, leftovers) = state.sign_out(&core.policy);
             after.leave(leftovers, &Error::new(ErrorKind::SignedOut));
             after.event(Event::SignedOut { epoch: state.epoch() });
             after.write();
@@ -210,10 +212,14 @@ impl Session {
     ///
     /// As [`lease`](Session::lease).
     pub async fn access_token(&self, min_validity: Duration) -> Result<AccessToken, Error> {
+        let asked_as = self.core().published().map(|newest| newest.stamp.epoch);
         let lease = match self.outcome(Ask::Valid(min_validity)).await {
             Ok(lease) => lease,
-            // What is still valid is better than the failure to make it valid for longer.
-            Err(error) => self.core().fast().ok_or(error)?,
+            // What is still valid is better than the failure to make it valid for longer; but it has to be the same sign-in's.
+            Err(error) => {
+                let lease = self.core().fast();
+                lease.filter(|lease| Some(lease.stamp().epoch) == asked_as).ok_or(error)?
+            }
         };
         let newest = self.core().tokens(lease.stamp());
         newest

@@ -148,6 +148,21 @@ impl Books {
         (told, before)
     }
 
+    /// Those whose number needs no write any more: what they waited for was found in the store, or replaced from there.
+    pub(crate) fn settled(&mut self) -> Told {
+        if self.waiters.iter().all(|(number, _)| *number > self.tried) {
+            return Vec::new();
+        }
+        let (done, waiting) = self.waiters.drain(..).partition(|(number, _)| *number <= self.tried);
+        self.waiters = waiting;
+        done.into_iter().map(|(_, sender): (u64, _)| (sender, Ok(()))).collect()
+    }
+
+    /// Whether this pair is wanted in the store.
+    pub(crate) fn wants(&self, pair: &Tokens) -> bool {
+        matches!(&self.desired, Content::Pair(tokens) if tokens.same_pair(pair))
+    }
+
     /// Nobody will make the writes that are due: their waiters are told.
     pub(crate) fn abandoned(&mut self, why: &Arc<StoreError>) -> (Told, Wrote) {
         self.tried = self.number;

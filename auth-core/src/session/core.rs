@@ -135,8 +135,10 @@ impl Core {
 
     /// An event that is not part of a change.
     pub(crate) fn tell(self: &Arc<Self>, event: impl FnOnce() -> Event) {
-        if self.events.anyone_listens() && self.events.push(&mut vec![event()]) {
-            self.runtime.spawn(listen::deliver(self));
+        if self.events.anyone_listens()
+            && let Some(number) = self.events.push(&mut vec![event()], self.now())
+        {
+            self.runtime.spawn(listen::deliver(self, number));
         }
     }
 
@@ -170,12 +172,16 @@ impl Core {
     /// One critical section, and then what follows from it.
     pub(crate) fn change<R>(self: &Arc<Self>, change: impl FnOnce(&mut State, &mut After) -> R) -> R {
         let mut after = After::default();
+        let now = if self.events.anyone_listens() { self.now() } else { Duration::ZERO };
         let (result, deliver) = {
             // Not poisoned by anything foreign: only plain code of this crate runs under it.
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             let result = change(&mut state, &mut after);
             self.publish(&mut state, &mut after);
-            (result, self.events.push(&mut after.events))
+            // What is in use is not to be revoked, by whatever road it came to be nobody's.
+            after.revoke.retain(|tokens| !state.uses(tokens));
+            after.told.extend(state.books.settled());
+            (result, self.events.push(&mut after.events, now))
         };
         after.happen(self, deliver);
         result
@@ -248,15 +254,13 @@ impl Core {
 
     /// Ends what is past its deadline, on a runtime that nobody drives, say.
     fn look(&self, state: &mut State, after: &mut After, now: Duration) {
-        let (landing, load) = state.expire(now, self.roll(), &self.policy);
-        // Its own timer did not end it: what drives it is gone, and so is what it asked of the ledger.
-        after.forsaken |= landing.is_some() || load.is_some();
-        if let Some((id, landing)) = landing {
-            after.unlock(id);
+        let expired = state.expire(now, self.roll(), &self.policy);
+        after.forsaken |= expired.forsaken;
+        after.unlock.extend(expired.holders);
+        if let Some(landing) = expired.landing {
             self.landed(after, landing);
         }
-        if let Some((id, promise, error)) = load {
-            after.unlock(id);
+        if let Some((promise, error)) = expired.load {
             after.loads.push((promise, Err(error)));
         }
     }
@@ -344,11 +348,6 @@ impl After {
         self.trash.push(Trash::Error(error));
     }
 
-    /// The flight or load holds the store's lock no longer.
-    pub(crate) fn unlock(&mut self, id: FlightId) {
-        self.unlock.push(id);
-    }
-
     pub(crate) fn tell(&mut self, (told, before): (Told, super::books::Wrote)) {
         self.told.extend(told);
         self.trash.push(Trash::Wrote(before));
@@ -370,7 +369,7 @@ impl After {
         self.revoke.extend(leftovers.pair);
     }
 
-    fn happen(self, core: &Arc<Core>, deliver: bool) {
+    fn happen(self, core: &Arc<Core>, deliver: Option<u64>) {
         for flight in self.opened {
             flight.queue.open();
         }
@@ -408,8 +407,8 @@ impl After {
         for tokens in self.revoke {
             core.runtime.spawn(drive::revoke(core, tokens));
         }
-        if deliver {
-            core.runtime.spawn(listen::deliver(core));
+        if let Some(number) = deliver {
+            core.runtime.spawn(listen::deliver(core, number));
         }
         for waker in self.wakers {
             wake(waker);

@@ -16,6 +16,7 @@ use super::flight::Flight;
 use super::ledger::{Locked, store_error};
 use super::queue::{TICKS, Tick};
 use super::state::{Candidate, Landing, Obtained, State};
+use crate::contain::contain;
 use crate::event::{EndReason, Event};
 use crate::{BoxFuture, Error, ErrorKind, RefreshError, StoreError, Tokens};
 
@@ -86,6 +87,7 @@ impl Pilot {
         let core = Arc::clone(&self.core);
         let locked = core.ledger.lock(&core, self.flight.id).await;
         let loaded = core.ledger.load(&core).await;
+        let shared = !matches!(locked, Locked::Unshared);
         match (locked, loaded) {
             (Locked::Failed(error), loaded) => {
                 // Not to be refreshed without the lock; but another process may have done it.
@@ -116,14 +118,24 @@ impl Pilot {
                 return Err(Stop::Failed(Error::refresh(error), retry_after));
             }
             self.answered = true;
-            if !tried_another
-                && let Ok(loaded) = core.ledger.load(&core).await
-                && let other = self.read(loaded).await?
-                && other.refresh_token() != basis.refresh_token()
-            {
-                tried_another = true;
-                self.answered = false;
-                continue;
+            if !tried_another {
+                match core.ledger.load(&core).await {
+                    Ok(loaded) => {
+                        let there = self.read(loaded).await?;
+                        if there.refresh_token() != basis.refresh_token() {
+                            tried_another = true;
+                            self.answered = false;
+                            continue;
+                        }
+                    }
+                    // Somebody else may have rotated: that is not known, and the session does not end on a guess.
+                    Err(error) if shared => {
+                        self.answered = false;
+                        return Err(unavailable(error));
+                    }
+                    // Nobody else writes it: memory knows.
+                    Err(_) => {}
+                }
             }
             return Err(Stop::Refused(error));
         }
@@ -246,7 +258,14 @@ impl Pilot {
                 (_, Err(_)) => {}
                 (_, Ok(loaded)) => {
                     // Ours is saved here, if nobody else's is there.
-                    let Ok(pair) = self.read(loaded).await else { return };
+                    let Ok(pair) = self.read(loaded).await else {
+                        return core.change(|state, after| {
+                            if state.has_ended() {
+                                // Ended elsewhere: what was obtained here meanwhile is nobody's.
+                                after.revoke(candidate.tokens);
+                            }
+                        });
+                    };
                     if pair.same_pair(&candidate.tokens) {
                         saved = self.saved(&candidate).await;
                     } else {
@@ -368,6 +387,7 @@ impl Drop for Timer {
 pub(crate) fn revoke(core: &Arc<Core>, tokens: Arc<Tokens>) -> BoxFuture<'static, ()> {
     let core = Arc::clone(core);
     Box::pin(async move {
-        let _ = core.call(core.policy.attempt, (*core.refresher).revoke(&tokens)).await;
+        // Not marked as inside the session: nothing of it waits for this.
+        let _ = core.within(core.policy.attempt, contain((*core.refresher).revoke(&tokens))).await;
     })
 }

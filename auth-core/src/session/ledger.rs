@@ -96,12 +96,20 @@ impl Ledger {
         loop {
             let (sender, mut receiver) = oneshot::channel();
             self.submit(core, |desk| desk.jobs.push_back(job(sender)));
-            while !self.is_dead(core) {
+            let worker = self.worker();
+            loop {
                 if let Some(answer) = core.within(core.longest_call(), &mut receiver).await {
                     return answer.map_err(|_| StoreError::new(Dropped));
                 }
+                if self.is_dead(core) || self.worker() != worker {
+                    break;
+                }
             }
         }
+    }
+
+    fn worker(&self) -> Option<u64> {
+        self.desk().worker.map(|worker| worker.number)
     }
 
     /// Waits for a write. A worker that is dead is replaced meanwhile.
@@ -275,9 +283,16 @@ impl Worker {
         }
         match self.take_lock().await {
             Ok(Some(guard)) => {
-                self.core.ledger.desk().holders.push(flight);
+                let mine = {
+                    let mut desk = self.core.ledger.desk();
+                    let mine = desk.is_worker(self.me);
+                    if mine {
+                        desk.holders.push(flight);
+                    }
+                    mine
+                };
                 self.put_back(guard).await;
-                Locked::Held
+                if mine { Locked::Held } else { Locked::Failed(StoreError::new(Dropped)) }
             }
             Ok(None) => Locked::Unshared,
             Err(error) => Locked::Failed(error),

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::core::Core;
 use crate::BoxFuture;
@@ -18,8 +19,15 @@ pub(crate) struct Events {
 #[derive(Default)]
 struct Inbox {
     waiting: VecDeque<Event>,
-    delivering: bool,
+    /// The delivery under way: its number, and when it is taken for dead.
+    delivery: Option<(u64, Duration)>,
+    deliveries: u64,
 }
+
+/// A delivery that has not been polled by then was spawned on a runtime that nobody drives.
+const FIRST_POLL: Duration = Duration::from_secs(1);
+/// One listener's call takes no longer; one that does may see the next event before it is done with this one.
+const ONE_EVENT: Duration = Duration::from_secs(30);
 
 impl Events {
     pub(crate) fn new(listeners: Vec<Listener>) -> Self {
@@ -34,54 +42,62 @@ impl Events {
         !self.listeners.is_empty()
     }
 
-    /// Queues events in order. Returns whether a delivery has to be started. Where nobody listens the events are left to the
-    /// caller: their errors are not dropped here, under the state's lock.
-    pub(crate) fn push(&self, events: &mut Vec<Event>) -> bool {
+    /// Queues events in order. Returns the number of the delivery that has to be started, if one has. Where nobody listens the
+    /// events are left to the caller: their errors are not dropped here, under the state's lock.
+    pub(crate) fn push(&self, events: &mut Vec<Event>, now: Duration) -> Option<u64> {
         if self.listeners.is_empty() {
-            return false;
+            return None;
         }
         let mut inbox = self.inbox();
         inbox.waiting.extend(events.drain(..));
-        !inbox.waiting.is_empty() && !std::mem::replace(&mut inbox.delivering, true)
+        if inbox.waiting.is_empty() || inbox.delivery.is_some_and(|(_, until)| now < until) {
+            return None;
+        }
+        inbox.deliveries += 1;
+        inbox.delivery = Some((inbox.deliveries, now + FIRST_POLL));
+        Some(inbox.deliveries)
     }
 
-    fn next(&self) -> Option<Event> {
+    /// The next event for this delivery; `None`: there is none, or another delivery has taken over.
+    fn next(&self, number: u64, now: Duration) -> Option<Event> {
         let mut inbox = self.inbox();
+        if inbox.delivery.is_none_or(|(current, _)| current != number) {
+            return None;
+        }
         let next = inbox.waiting.pop_front();
-        inbox.delivering = next.is_some();
+        inbox.delivery = next.is_some().then_some((number, now + ONE_EVENT));
         next
     }
 }
 
 /// Delivers what is queued, one event a poll, so that a slow listener leaves room for others on its thread. A listener
 /// that panics misses nothing of what follows.
-pub(crate) fn deliver(core: &Arc<Core>) -> BoxFuture<'static, ()> {
-    let delivery = Delivery { core: Arc::clone(core), underway: true };
+pub(crate) fn deliver(core: &Arc<Core>, number: u64) -> BoxFuture<'static, ()> {
+    let delivery = Delivery { core: Arc::clone(core), number };
     Box::pin(async move {
-        // Moved in whole: its fields alone would leave its destructor outside.
-        let mut delivery = delivery;
-        while let Some(event) = delivery.core.events.next() {
-            for listener in &delivery.core.events.listeners {
+        let delivery = delivery;
+        let core = &delivery.core;
+        while let Some(event) = core.events.next(delivery.number, core.now()) {
+            for listener in &core.events.listeners {
                 let _ = quietly(|| listener(&event));
             }
             drop(event);
             yield_now().await;
         }
-        // The inbox knows already, and another delivery may be under way by now.
-        delivery.underway = false;
     })
 }
 
 /// A delivery that is dropped by its runtime leaves the rest to the next one.
 struct Delivery {
     core: Arc<Core>,
-    underway: bool,
+    number: u64,
 }
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        if self.underway {
-            self.core.events.inbox().delivering = false;
+        let mut inbox = self.core.events.inbox();
+        if inbox.delivery.is_some_and(|(current, _)| current == self.number) {
+            inbox.delivery = None;
         }
     }
 }

@@ -65,6 +65,8 @@ pub(crate) struct State {
     pub(super) window: VecDeque<Duration>,
     /// Flights of this epoch that have landed and whose queues may still drain.
     pub(super) landed: Vec<Weak<Flight>>,
+    /// Flights and loads of epochs that are over, which may still hold the store's lock until then.
+    pub(super) orphans: Vec<(FlightId, Duration)>,
     /// What has been taken out and may run foreign code when it is dropped: for whoever has left the lock.
     pub(crate) trash: Trash,
     next_id: u64,
@@ -171,6 +173,7 @@ impl State {
             failures: 0,
             window: VecDeque::new(),
             landed: Vec::new(),
+            orphans: Vec::new(),
             trash: Trash::default(),
             next_id: 0,
         }
@@ -333,6 +336,18 @@ impl State {
 
     fn newest(&self) -> Option<Stamp> {
         self.snapshot().map(|snapshot| snapshot.stamp)
+    }
+
+    /// Whether these tokens, or others with the same refresh token, are in use: nobody's they are not.
+    pub(crate) fn uses(&self, tokens: &Tokens) -> bool {
+        let Phase::Active(active) = &self.phase else { return self.books.wants(tokens) };
+        let same = tokens.refresh_token().is_some() && tokens.refresh_token() == active.pair.refresh_token();
+        same || tokens.access_token() == active.pair.access_token() || self.books.wants(tokens)
+    }
+
+    /// Whether the session has ended, by itself or elsewhere.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended(..))
     }
 
     pub(crate) fn snapshot(&self) -> Option<&Arc<Snapshot>> {

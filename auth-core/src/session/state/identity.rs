@@ -33,20 +33,20 @@ impl State {
         header: (HeaderName, HeaderValue),
         policy: &Policy,
     ) -> (u64, Leftovers) {
-        let leftovers = self.next_epoch();
+        let leftovers = self.next_epoch(policy);
         let number = self.books.want(Content::Pair(Arc::clone(&candidate.tokens)), Origin::Identity);
         self.activate(candidate, header, policy);
         (number, leftovers)
     }
 
     /// Sign-out: a new epoch with nobody in it.
-    pub(crate) fn sign_out(&mut self) -> (u64, Leftovers) {
+    pub(crate) fn sign_out(&mut self, policy: &Policy) -> (u64, Leftovers) {
         let pair = match &self.phase {
             Phase::Active(active) => Some(Arc::clone(&active.pair)),
             Phase::Unknown | Phase::SignedOut | Phase::Ended(..) => None,
         };
         let answered = self.flight.as_ref().is_none_or(|slot| slot.obtained.is_some());
-        let mut leftovers = self.next_epoch();
+        let mut leftovers = self.next_epoch(policy);
         match (&leftovers.flight, pair) {
             // The flight presents this pair just now: what becomes of it, its driver will know.
             (Some(flight), Some(pair)) if !answered => flight.orphan(pair),
@@ -57,12 +57,14 @@ impl State {
         (number, leftovers)
     }
 
-    fn next_epoch(&mut self) -> Leftovers {
+    fn next_epoch(&mut self, policy: &Policy) -> Leftovers {
         self.epoch += 1;
         self.warm_up();
         self.window.clear();
         self.trash.flights.extend(self.lapsed.take());
         let slot = self.flight.take();
+        self.orphans.extend(slot.as_ref().map(|slot| (slot.flight.id, slot.deadline + policy.save())));
+        self.orphans.extend(self.load.as_ref().map(|loading| (loading.id, loading.deadline)));
         Leftovers {
             // What the refresher answered, and is nobody's now.
             pair: slot
@@ -163,7 +165,7 @@ impl State {
         if !self.is_current(flight) {
             return (Landing::Over, Leftovers::default());
         }
-        let leftovers = self.next_epoch();
+        let leftovers = self.next_epoch(policy);
         self.books.found(Some(Arc::clone(&candidate.tokens)));
         match candidate.header.clone() {
             Ok(header) => self.activate(candidate, header, policy),

@@ -52,8 +52,19 @@ pub(crate) enum Landing {
     Over,
 }
 
-/// A load that nobody drives any more, and what its waiters are told.
-pub(crate) type LapsedLoad = (FlightId, Arc<Promise>, Error);
+/// What a look at the deadlines has ended.
+#[derive(Default)]
+pub(crate) struct Expired {
+    pub(crate) landing: Option<Landing>,
+    pub(crate) load: Option<(Arc<Promise>, Error)>,
+    /// They hold the store's lock no longer.
+    pub(crate) holders: Vec<FlightId>,
+    /// Their own timers should have ended them long ago: nobody drives what they run on, nor perhaps the ledger's worker.
+    pub(crate) forsaken: bool,
+}
+
+/// How much later than a driver's own timer a look may come first without anything being wrong.
+const GRACE: Duration = Duration::from_secs(1);
 
 impl State {
     /// Whether what this flight brings still counts: it is up, or it was ended from outside and none has started since.
@@ -82,6 +93,9 @@ impl State {
         {
             lapsed.overtake();
             self.trash.flights.push(lapsed);
+            if let Phase::Active(active) = &mut self.phase {
+                active.lost = true;
+            }
         }
         Some(pair)
     }
@@ -120,6 +134,12 @@ impl State {
             return Some(Landing::Over);
         }
         self.books.found(Some(Arc::clone(&candidate.tokens)));
+        if self.is_up(flight.id)
+            && let Some(lapsed) = self.lapsed.take()
+        {
+            lapsed.overtake();
+            self.trash.flights.push(lapsed);
+        }
         let Phase::Active(active) = &mut self.phase else { return Some(Landing::Over) };
         active.hold_pair(&candidate);
         let same =
@@ -152,6 +172,10 @@ impl State {
             flight.set_deadline(slot.deadline);
         }
         self.books.want(Content::Pair(Arc::clone(&candidate.tokens)), Origin::Flight);
+        if !up && self.flight.is_some() {
+            // The flight that is up looks at the store first, and saves it there if nobody else has written.
+            return Obtained::Overtaken;
+        }
         Obtained::Save
     }
 
@@ -269,37 +293,37 @@ impl State {
     }
 
     /// Takes out what is past its deadline: a flight that nobody drives must not hold up those who look at it.
-    pub(crate) fn expire(
-        &mut self,
-        now: Duration,
-        random: u64,
-        policy: &Policy,
-    ) -> (Option<(FlightId, Landing)>, Option<LapsedLoad>) {
-        let due = self.flight.as_ref().filter(|slot| now >= slot.deadline);
-        let due = due.map(|slot| (Arc::clone(&slot.flight), slot.obtained.clone()));
-        let landing = due.map(|(flight, obtained)| {
+    pub(crate) fn expire(&mut self, now: Duration, random: u64, policy: &Policy) -> Expired {
+        let mut expired = Expired::default();
+        self.orphans.retain(|(id, until)| {
+            let over = now >= *until;
+            expired.holders.extend(over.then_some(*id));
+            !over
+        });
+        if let Some(slot) = self.flight.as_ref().filter(|slot| now >= slot.deadline) {
+            let (flight, obtained) = (Arc::clone(&slot.flight), slot.obtained.clone());
+            expired.forsaken = now >= slot.deadline + GRACE;
+            expired.holders.push(flight.id);
             let timeout = Error::detailed(ErrorKind::RefreshUnavailable, "the refresh ran out of time");
             let landing = match obtained {
                 // Its save has run out of time: that is an answer.
                 Some(candidate) => self.land(&flight, candidate, Err(timeout), now, random, policy),
                 None => self.failed(&flight, timeout, None, now, random, policy),
             };
-            let id = flight.id;
-            if matches!(landing, Landing::Failed { .. }) {
-                // Its driver may still come back with the answer.
+            if matches!(landing, Landing::Failed { .. }) && self.lapsed.is_none() {
+                // Its driver may still come back with the answer. (One that lapsed before and was not overtaken has presented
+                // the pair; this one has not.)
                 self.lapsed = Some(flight);
             }
-            (id, landing)
-        });
-        let due = self.load.as_ref().is_some_and(|loading| now >= loading.deadline);
-        let load = due.then(|| self.load.take()).flatten().map(|loading| {
-            (
-                loading.id,
-                loading.promise,
-                Error::detailed(ErrorKind::Store, "reading the store ran out of time"),
-            )
-        });
-        (landing, load)
+            expired.landing = Some(landing);
+        }
+        if let Some(loading) = self.load.take_if(|loading| now >= loading.deadline) {
+            let error = Error::detailed(ErrorKind::Store, "reading the store ran out of time");
+            expired.forsaken |= now >= loading.deadline + GRACE;
+            expired.holders.push(loading.id);
+            expired.load = Some((loading.promise, error));
+        }
+        expired
     }
 
     fn remove(&mut self, flight: &Flight) {

@@ -805,23 +805,26 @@ impl Sides {
     fn look(&mut self) {
         let now = self.now();
         let policy = self.model.policy.clone();
-        let (landing, load) = self.state.expire(now, self.random, &policy);
+        let expired = self.state.expire(now, self.random, &policy);
 
         let due = self.model.up.clone().filter(|up| now >= up.deadline);
-        assert_eq!(landing.as_ref().map(|(id, _)| *id), due.as_ref().map(|up| up.id));
-        if let (Some((id, landing)), Some(up)) = (landing, due) {
+        assert_eq!(expired.landing.is_some(), due.is_some());
+        if let (Some(landing), Some(up)) = (expired.landing, due) {
+            let id = up.id;
+            assert!(expired.holders.contains(&id), "it holds the store's lock no longer");
             let timeout = Failure::plain(ErrorKind::RefreshUnavailable);
             let expected = match up.obtained.clone() {
                 Some(candidate) => self.expected_landing(id, candidate, Some(timeout)),
                 None => self.model.fail(id, timeout, self.cooldown(None)),
             };
-            if matches!(expected, Landed::Failed(_)) {
+            // One that lapsed before, and that nobody has overtaken, is the one whose call is under way.
+            if matches!(expected, Landed::Failed(_)) && self.model.lapsed.is_none() {
                 self.model.lapsed = Some(up);
             }
             self.landed(&landing, &expected);
         }
         let lapsed = self.model.load.filter(|(_, deadline)| now >= *deadline);
-        assert_eq!(load.map(|(id, ..)| id), lapsed.map(|(id, _)| id));
+        assert_eq!(expired.load.is_some(), lapsed.is_some());
         if lapsed.is_some() {
             self.model.load = None;
         }
@@ -966,6 +969,13 @@ impl Sides {
             assert!(matches!(obtained, Obtained::Overtaken), "{obtained:?}");
             return false;
         }
+        if !self.model.is_up(id) && self.model.up.is_some() {
+            // The flight that is up goes on with it: it looks at the store before anything is written there.
+            assert!(matches!(obtained, Obtained::Overtaken), "{obtained:?}");
+            self.spent.push(Arc::clone(presented));
+            self.model.person().unwrap().pair = candidate;
+            return false;
+        }
         assert!(matches!(obtained, Obtained::Save), "{obtained:?}");
         self.spent.push(Arc::clone(presented));
         self.model.person().unwrap().pair = candidate.clone();
@@ -1010,6 +1020,10 @@ impl Sides {
         let landing = self.state.adopt(flight, candidate.clone(), now, &policy);
         let expected = if self.model.counts(flight.id) {
             self.spent.push(before);
+            if self.model.is_up(flight.id) {
+                // What another process has made is newer than what a lapsed call may still bring.
+                self.model.lapsed = None;
+            }
             let usable = candidate.header.is_ok() && !self.model.is_past(candidate.times.expires);
             let person = self.model.person().unwrap();
             person.pair = candidate.clone();
@@ -1101,7 +1115,7 @@ impl Sides {
     fn sign_out(&mut self) {
         let up = self.model.up.clone();
         let pair = self.model.person().map(|person| Arc::clone(&person.pair.tokens));
-        let (_, left) = self.state.sign_out();
+        let (_, left) = self.state.sign_out(&self.model.policy);
         let orphan = left.flight.as_ref().and_then(|flight| flight.take_orphan());
         assert_eq!(left.flight.map(|flight| flight.id), up.as_ref().map(|up| up.id));
         // Offered for revocation by somebody, and by one only.

@@ -1,0 +1,300 @@
+//! Adversarial review: each test states what the contract promises.
+#![allow(clippy::unwrap_used, clippy::expect_used, dead_code, unreachable_pub, reason = "review")]
+#[path = "scenarios/apart.rs"]
+mod apart;
+#[path = "scenarios/world.rs"]
+mod world;
+
+use std::time::Duration;
+
+use apart::Apart;
+use auth_core::{EndReason, ErrorKind, Event, RefreshError, Runtime as _, SessionState, Tokens};
+use auth_testkit::{Op, ScriptedStore, numbered};
+use world::{World, error, kind, status};
+
+/// Lapses the flight that is up: a look after its deadline, on a runtime that nobody drives.
+fn lapse(world: &World) {
+    world.pass(Duration::from_secs(31));
+    let looking = world.get("/looking");
+    world.api_answers(200);
+    let _ = looking;
+}
+
+/// I14 / invariant 2: two flights lapse before the runtime is driven again; the first one's answer must not be lost.
+#[test]
+fn f1_a_second_lapse_does_not_lose_the_first_ones_answer() {
+    let apart = Apart::signed_in();
+    let world = &apart.world;
+    let _first = apart.rejected("/");
+    let call = world.refresher.try_next().unwrap();
+    lapse(world);
+    world.pass(Duration::from_secs(3));
+    let _second = world.rejected("/second"); // flight 2: spawned, never polled
+    assert_eq!(world.session.state(), SessionState::Refreshing);
+    lapse(world);
+
+    call.answer(numbered(1)); // the server has rotated: R0 is spent
+    apart.drive();
+
+    assert_eq!(world.refresher.presented(), ["R0"], "R0 is spent: it is not presented again");
+    assert_eq!(world.stored().as_deref(), Some("T1"));
+}
+
+/// Invariant 2: two presentations never overlap.
+#[test]
+fn f1b_two_lapsed_flights_do_not_present_at_once() {
+    let apart = Apart::signed_in();
+    let world = &apart.world;
+    let _first = apart.rejected("/");
+    let call = world.refresher.try_next().unwrap();
+    lapse(world);
+    world.pass(Duration::from_secs(3));
+    let _second = world.rejected("/second");
+    lapse(world);
+
+    apart.drive();
+
+    assert!(!(world.refresher.calls() == 2 && !call.is_abandoned()), "R0 is presented twice at once");
+    assert_eq!(world.refresher.most_at_once(), 1);
+}
+
+/// K5: what a later flight adopted is newer than what a lapsed flight brings.
+#[test]
+fn f2_a_lapsed_flights_answer_does_not_replace_what_was_adopted_since() {
+    let apart = Apart::signed_in();
+    let world = &apart.world;
+    let _first = apart.rejected("/");
+    let call = world.refresher.try_next().unwrap();
+    lapse(world);
+    world.pass(Duration::from_secs(3));
+    world.store.put_rotated(numbered(5)); // another process
+    apart.move_home();
+    let second = world.get("/second");
+    world.api_answers(401);
+    assert_eq!(world.api_answers(200).as_deref(), Some("T5"));
+    assert_eq!(status(&second), 200);
+    assert_eq!(world.refresher.presented(), ["R0"]);
+
+    call.answer(numbered(1));
+    apart.drive();
+
+    let next = world.get("/next");
+    assert_eq!((world.stored().as_deref(), world.api_answers(200).as_deref()), (Some("T5"), Some("T5")));
+    let _ = next;
+}
+
+/// H6, invariant 4: a wait that began as A does not end with B's token.
+#[test]
+fn f3_access_token_asked_for_as_one_is_not_anothers() {
+    let world = World::new();
+    world.sign_in(numbered(0).with_expires_at(world.runtime.now() + Duration::from_secs(60)));
+    let session = world.session.clone();
+    let asked = world.runtime.start(async move { session.access_token(Duration::from_secs(3600)).await });
+    world.settle();
+    assert!(!asked.is_finished());
+
+    world.sign_in(numbered(5));
+
+    let answer = asked.take().unwrap();
+    assert_eq!(
+        answer.map(|token| token.reveal().to_owned()).map_err(|e| e.kind()),
+        Err(ErrorKind::SessionChanged)
+    );
+}
+
+/// H3: a pair in use is not offered for revocation.
+#[test]
+fn f4_a_lapsed_load_does_not_revoke_the_pair_that_is_in_use() {
+    let apart = Apart::new();
+    let world = &apart.world;
+    world.refresher.script_acquire();
+    let _waiting = world.get("/");
+    apart.drive();
+    world.store.hold(Op::Save);
+    world.refresher.try_next_acquire().unwrap().answer(Some(numbered(0)));
+    apart.drive();
+    world.pass(Duration::from_secs(60));
+    world.store.release_holds();
+    apart.move_home();
+    let next = world.get("/next");
+    world.pass(Duration::from_secs(15));
+    assert_eq!(world.session.state(), SessionState::Active);
+    assert_eq!(world.api_answers(200).as_deref(), Some("T0"));
+    assert_eq!(status(&next), 200);
+
+    apart.drive();
+
+    assert_eq!(world.session.state(), SessionState::Active);
+    assert!(world.refresher.revoked().is_empty(), "T0 is in use");
+}
+
+/// H4: a new sign-in is untouched by what an old flight brings; a server that does not rotate.
+#[test]
+fn f5_an_orphan_that_shares_the_live_refresh_token_is_not_revoked() {
+    let world = World::signed_in();
+    let _waiting = world.rejected("/");
+    let call = world.refresher.try_next().unwrap();
+    world.sign_in(numbered(0)); // the same grant once more
+    call.answer(Tokens::new("T1").unwrap()); // R0 stays: no rotation
+    world.settle();
+
+    let live = world.refresher.revoked().iter().any(|t| t.refresh_token().unwrap().reveal() == "R0");
+    assert_eq!(world.session.state(), SessionState::Active);
+    assert!(!live, "R0 is what the session lives on");
+}
+
+/// I8: an answer lost to a flight that was ended from outside is a lost answer.
+#[test]
+fn f6_a_rejection_after_a_lapsed_flight_is_a_lost_answer() {
+    let apart = Apart::signed_in();
+    let world = &apart.world;
+    let _first = apart.rejected("/");
+    let _call = world.refresher.try_next().unwrap();
+    lapse(world);
+    world.pass(Duration::from_secs(3));
+    apart.move_home();
+    let second = world.rejected("/second");
+    world.refresher.try_next().unwrap().fail(RefreshError::rejected("invalid_grant"));
+    world.settle();
+
+    assert_eq!(error(&second).end_reason(), Some(EndReason::AnswerLost));
+}
+
+/// I14, G1: used again under another runtime, the session works: its hook is called.
+#[test]
+fn f7_events_are_delivered_after_a_runtime_that_nobody_drives() {
+    let apart = Apart::signed_in();
+    let world = &apart.world;
+    let _first = world.rejected("/"); // a delivery is spawned there, and not polled
+    apart.move_home();
+    world.pass(Duration::from_secs(40));
+    let _looking = world.get("/looking");
+    world.api_answers(200);
+    world.pass(Duration::from_secs(3));
+    let second = world.rejected("/second");
+    world.refresher.try_next().unwrap().fail(RefreshError::rejected("invalid_grant"));
+    world.settle();
+    assert_eq!(kind(&second), ErrorKind::SessionEnded);
+
+    world.pass(Duration::from_secs(600));
+    assert!(world.events().iter().any(|event| matches!(event, Event::Ended(_))), "the hook was called");
+}
+
+/// G16/K6: the store cannot be read again, so nobody knows that the session is over.
+#[test]
+fn f8_a_rejection_whose_second_reading_fails_does_not_end_the_session() {
+    let (store, handle) = ScriptedStore::new();
+    handle.lockable();
+    let world = World::on(store, handle, |session| session, |client| client);
+    world.sign_in(numbered(0));
+    let waiting = world.rejected("/");
+    world.store.lose_lock();
+    world.store.put_rotated(numbered(1)); // a sibling has rotated
+    world.store.fail_next(Op::Load, 1); // one blip
+
+    world.refresher.try_next().unwrap().fail(RefreshError::rejected("invalid_grant"));
+    world.settle();
+
+    assert_eq!(kind(&waiting), ErrorKind::RefreshUnavailable);
+    assert_eq!(world.session.state(), SessionState::Active);
+}
+
+/// H3: the session was ended elsewhere while it rotated: the new pair is live at the server, and nobody's.
+#[test]
+fn f9_a_pair_obtained_for_a_session_ended_elsewhere_is_offered() {
+    let (store, handle) = ScriptedStore::new();
+    handle.lockable();
+    let world = World::on(store, handle, |session| session, |client| client);
+    world.sign_in(numbered(0));
+    let waiting = world.rejected("/");
+    world.store.lose_lock();
+    world.store.put(None); // signed out there
+    world.refresh_answers(numbered(1));
+
+    assert_eq!(kind(&waiting), ErrorKind::SessionEnded);
+    assert_eq!(world.stored(), None);
+    let revoked: Vec<_> =
+        world.refresher.revoked().iter().map(|t| t.refresh_token().unwrap().reveal().to_owned()).collect();
+    assert_eq!(revoked, ["R1"]);
+}
+
+/// K17 spirit: a lapsed flight looks before it writes, also where another flight has the lock meanwhile.
+#[test]
+fn f12_a_lapsed_flight_does_not_write_unseen_under_another_flights_lock() {
+    let apart = Apart::signed_in();
+    let world = &apart.world;
+    let _first = apart.rejected("/");
+    let call = world.refresher.try_next().unwrap();
+    lapse(world);
+    world.pass(Duration::from_secs(3));
+    world.store.put_rotated(numbered(5)); // another process, before flight 2 has the lock
+    apart.move_home();
+    world.store.hold(Op::Load);
+    let _second = world.rejected("/second");
+    let load = world.store.try_next_held().expect("flight 2 loads under its lock");
+    call.answer(numbered(1));
+    apart.drive();
+
+    load.proceed();
+    world.store.release_holds();
+    for _ in 0..5 {
+        apart.drive();
+    }
+
+    let next = world.get("/next");
+    let used = world.bearers().last().cloned();
+    let _ = next;
+    assert_eq!(world.stored().map(|t| format!("{t}")), used, "memory and store hold the same pair");
+    assert_eq!(world.stored().as_deref(), Some("T5"));
+}
+
+/// K14, I14: the lock of a flight whose identity is gone is given back, also where nobody drives its task.
+#[test]
+fn f14_a_sign_out_frees_the_lock_of_a_flight_that_nobody_drives() {
+    let apart = Apart::signed_in();
+    let world = &apart.world;
+    let waiting = apart.rejected("/");
+    assert!(world.store.is_locked());
+    apart.move_home();
+    world.runtime.block_on(world.session.sign_out()).unwrap();
+    world.settle();
+    assert_eq!(kind(&waiting), ErrorKind::SignedOut);
+
+    world.pass(Duration::from_secs(600));
+    world.sign_in(numbered(7));
+    world.pass(Duration::from_secs(600));
+
+    assert!(!world.store.is_locked(), "no flight is up");
+}
+
+struct Revoking(
+    std::sync::Arc<std::sync::Mutex<(Option<auth_core::Session>, Option<Result<(), ErrorKind>>)>>,
+);
+
+#[auth_core::async_trait]
+impl auth_core::Refresher for Revoking {
+    async fn refresh(&self, _: &Tokens) -> Result<Tokens, RefreshError> {
+        Ok(numbered(6))
+    }
+    async fn revoke(&self, _: &Tokens) {
+        let session = self.0.lock().unwrap().0.clone().unwrap();
+        let got = session.refresh(None).await.map(drop).map_err(|e| e.kind());
+        self.0.lock().unwrap().1 = Some(got);
+    }
+}
+
+/// Re-entrancy is where the flight's own task waits: `revoke` is a task of its own, nothing waits for it.
+#[test]
+fn f10_revoke_may_wait_for_the_session() {
+    let runtime = auth_testkit::ManualRuntime::new();
+    let shared = std::sync::Arc::new(std::sync::Mutex::new((None, None)));
+    let session = auth_core::Session::builder(Revoking(shared.clone())).runtime(runtime.clone()).build();
+    shared.lock().unwrap().0 = Some(session.clone());
+    runtime.block_on(session.sign_in(numbered(0))).unwrap();
+    drop(session.sign_out()); // T0 is offered
+    runtime.block_on(session.sign_in(numbered(5))).unwrap();
+    runtime.run_until_stalled();
+    let got = shared.lock().unwrap().1.take();
+    assert_eq!(got, Some(Ok(())));
+    shared.lock().unwrap().0 = None;
+}
