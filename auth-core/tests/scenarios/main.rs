@@ -15,6 +15,7 @@ mod events;
 mod executors;
 mod flights;
 mod identity;
+mod lapses;
 mod late;
 mod persistence;
 mod responses;

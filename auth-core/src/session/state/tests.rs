@@ -508,3 +508,22 @@ fn what_a_flight_brings_for_another_epoch_is_orphaned() {
     assert_eq!(table.state.session_state(), SessionState::SignedOut);
     assert_eq!(flight.take_orphan().unwrap().refresh_token().unwrap().reveal(), "R0");
 }
+
+#[test]
+fn a_late_answer_is_not_published_over_a_pair_that_was_adopted_since() {
+    let mut table = Table::fresh();
+    let lapsed = started(table.reject());
+    let later = NOW + table.policy.flight;
+    drop(table.state.expire(later, 0, &table.policy));
+    let late = candidate(1, Some(s(3600)));
+    assert!(matches!(table.state.obtained(&lapsed, &late, later, &table.policy), Obtained::Save));
+    let next = started(table.ask_at(Ask::Forced(None), later));
+    let adopted = table.state.adopt(&next, candidate(2, Some(s(3600))), later, &table.policy);
+    assert!(matches!(adopted, Some(Landing::Published { adopted: true, .. })));
+
+    let landing = table.state.land(&lapsed, late, Ok(()), later, 0, &table.policy);
+
+    assert!(matches!(landing, Landing::Over), "its pair is spent: it is what was rotated elsewhere");
+    let flight = started(table.ask_at(Ask::Forced(None), later));
+    assert_eq!(table.state.present(&flight).unwrap().refresh_token().unwrap().reveal(), "R2");
+}

@@ -1,28 +1,24 @@
-//! Adversarial review: each test states what the contract promises.
-#![allow(clippy::unwrap_used, clippy::expect_used, dead_code, unreachable_pub, reason = "review")]
-#[path = "scenarios/apart.rs"]
-mod apart;
-#[path = "scenarios/world.rs"]
-mod world;
+//! Lapses: flights, loads and deliveries that nobody drives for a while, and what must not come of them; and other edges where
+//! two roads meet.
 
 use std::time::Duration;
 
-use apart::Apart;
+use crate::apart::Apart;
+use crate::world::{World, error, kind, status};
 use auth_core::{EndReason, ErrorKind, Event, RefreshError, Runtime as _, SessionState, Tokens};
 use auth_testkit::{Op, ScriptedStore, numbered};
-use world::{World, error, kind, status};
 
 /// Lapses the flight that is up: a look after its deadline, on a runtime that nobody drives.
 fn lapse(world: &World) {
     world.pass(Duration::from_secs(31));
     let looking = world.get("/looking");
     world.api_answers(200);
-    let _ = looking;
+    drop(looking);
 }
 
-/// I14 / invariant 2: two flights lapse before the runtime is driven again; the first one's answer must not be lost.
+/// I14, invariant 2: two flights lapse before the runtime is driven again; the first one's answer must not be lost.
 #[test]
-fn f1_a_second_lapse_does_not_lose_the_first_ones_answer() {
+fn a_second_lapse_does_not_lose_the_first_ones_answer() {
     let apart = Apart::signed_in();
     let world = &apart.world;
     let _first = apart.rejected("/");
@@ -40,9 +36,9 @@ fn f1_a_second_lapse_does_not_lose_the_first_ones_answer() {
     assert_eq!(world.stored().as_deref(), Some("T1"));
 }
 
-/// Invariant 2: two presentations never overlap.
+/// I14, invariant 2: two presentations never overlap.
 #[test]
-fn f1b_two_lapsed_flights_do_not_present_at_once() {
+fn two_lapsed_flights_do_not_present_at_once() {
     let apart = Apart::signed_in();
     let world = &apart.world;
     let _first = apart.rejected("/");
@@ -54,13 +50,13 @@ fn f1b_two_lapsed_flights_do_not_present_at_once() {
 
     apart.drive();
 
-    assert!(!(world.refresher.calls() == 2 && !call.is_abandoned()), "R0 is presented twice at once");
+    assert!(world.refresher.calls() != 2 || call.is_abandoned(), "R0 is presented twice at once");
     assert_eq!(world.refresher.most_at_once(), 1);
 }
 
 /// K5: what a later flight adopted is newer than what a lapsed flight brings.
 #[test]
-fn f2_a_lapsed_flights_answer_does_not_replace_what_was_adopted_since() {
+fn a_lapsed_flights_answer_does_not_replace_what_was_adopted_since() {
     let apart = Apart::signed_in();
     let world = &apart.world;
     let _first = apart.rejected("/");
@@ -80,12 +76,12 @@ fn f2_a_lapsed_flights_answer_does_not_replace_what_was_adopted_since() {
 
     let next = world.get("/next");
     assert_eq!((world.stored().as_deref(), world.api_answers(200).as_deref()), (Some("T5"), Some("T5")));
-    let _ = next;
+    drop(next);
 }
 
 /// H6, invariant 4: a wait that began as A does not end with B's token.
 #[test]
-fn f3_access_token_asked_for_as_one_is_not_anothers() {
+fn access_token_asked_for_as_one_is_not_anothers() {
     let world = World::new();
     world.sign_in(numbered(0).with_expires_at(world.runtime.now() + Duration::from_secs(60)));
     let session = world.session.clone();
@@ -104,7 +100,7 @@ fn f3_access_token_asked_for_as_one_is_not_anothers() {
 
 /// H3: a pair in use is not offered for revocation.
 #[test]
-fn f4_a_lapsed_load_does_not_revoke_the_pair_that_is_in_use() {
+fn a_lapsed_load_does_not_revoke_the_pair_that_is_in_use() {
     let apart = Apart::new();
     let world = &apart.world;
     world.refresher.script_acquire();
@@ -130,7 +126,7 @@ fn f4_a_lapsed_load_does_not_revoke_the_pair_that_is_in_use() {
 
 /// H4: a new sign-in is untouched by what an old flight brings; a server that does not rotate.
 #[test]
-fn f5_an_orphan_that_shares_the_live_refresh_token_is_not_revoked() {
+fn an_orphan_that_shares_the_live_refresh_token_is_not_revoked() {
     let world = World::signed_in();
     let _waiting = world.rejected("/");
     let call = world.refresher.try_next().unwrap();
@@ -145,7 +141,7 @@ fn f5_an_orphan_that_shares_the_live_refresh_token_is_not_revoked() {
 
 /// I8: an answer lost to a flight that was ended from outside is a lost answer.
 #[test]
-fn f6_a_rejection_after_a_lapsed_flight_is_a_lost_answer() {
+fn a_rejection_after_a_lapsed_flight_is_a_lost_answer() {
     let apart = Apart::signed_in();
     let world = &apart.world;
     let _first = apart.rejected("/");
@@ -162,7 +158,7 @@ fn f6_a_rejection_after_a_lapsed_flight_is_a_lost_answer() {
 
 /// I14, G1: used again under another runtime, the session works: its hook is called.
 #[test]
-fn f7_events_are_delivered_after_a_runtime_that_nobody_drives() {
+fn events_are_delivered_after_a_runtime_that_nobody_drives() {
     let apart = Apart::signed_in();
     let world = &apart.world;
     let _first = world.rejected("/"); // a delivery is spawned there, and not polled
@@ -180,9 +176,9 @@ fn f7_events_are_delivered_after_a_runtime_that_nobody_drives() {
     assert!(world.events().iter().any(|event| matches!(event, Event::Ended(_))), "the hook was called");
 }
 
-/// G16/K6: the store cannot be read again, so nobody knows that the session is over.
+/// G16, K6: the store cannot be read again, so nobody knows that the session is over.
 #[test]
-fn f8_a_rejection_whose_second_reading_fails_does_not_end_the_session() {
+fn a_rejection_whose_second_reading_fails_does_not_end_the_session() {
     let (store, handle) = ScriptedStore::new();
     handle.lockable();
     let world = World::on(store, handle, |session| session, |client| client);
@@ -201,7 +197,7 @@ fn f8_a_rejection_whose_second_reading_fails_does_not_end_the_session() {
 
 /// H3: the session was ended elsewhere while it rotated: the new pair is live at the server, and nobody's.
 #[test]
-fn f9_a_pair_obtained_for_a_session_ended_elsewhere_is_offered() {
+fn a_pair_obtained_for_a_session_ended_elsewhere_is_offered() {
     let (store, handle) = ScriptedStore::new();
     handle.lockable();
     let world = World::on(store, handle, |session| session, |client| client);
@@ -218,9 +214,9 @@ fn f9_a_pair_obtained_for_a_session_ended_elsewhere_is_offered() {
     assert_eq!(revoked, ["R1"]);
 }
 
-/// K17 spirit: a lapsed flight looks before it writes, also where another flight has the lock meanwhile.
+/// K17: a lapsed flight looks before it writes, also where another flight has the lock meanwhile.
 #[test]
-fn f12_a_lapsed_flight_does_not_write_unseen_under_another_flights_lock() {
+fn a_lapsed_flight_does_not_write_unseen_under_another_flights_lock() {
     let apart = Apart::signed_in();
     let world = &apart.world;
     let _first = apart.rejected("/");
@@ -243,14 +239,14 @@ fn f12_a_lapsed_flight_does_not_write_unseen_under_another_flights_lock() {
 
     let next = world.get("/next");
     let used = world.bearers().last().cloned();
-    let _ = next;
-    assert_eq!(world.stored().map(|t| format!("{t}")), used, "memory and store hold the same pair");
+    drop(next);
+    assert_eq!(world.stored(), used, "memory and store hold the same pair");
     assert_eq!(world.stored().as_deref(), Some("T5"));
 }
 
 /// K14, I14: the lock of a flight whose identity is gone is given back, also where nobody drives its task.
 #[test]
-fn f14_a_sign_out_frees_the_lock_of_a_flight_that_nobody_drives() {
+fn a_sign_out_frees_the_lock_of_a_flight_that_nobody_drives() {
     let apart = Apart::signed_in();
     let world = &apart.world;
     let waiting = apart.rejected("/");
@@ -267,9 +263,14 @@ fn f14_a_sign_out_frees_the_lock_of_a_flight_that_nobody_drives() {
     assert!(!world.store.is_locked(), "no flight is up");
 }
 
-struct Revoking(
-    std::sync::Arc<std::sync::Mutex<(Option<auth_core::Session>, Option<Result<(), ErrorKind>>)>>,
-);
+/// What `revoke` waits for, and what came of it.
+#[derive(Default)]
+struct Waited {
+    session: Option<auth_core::Session>,
+    outcome: Option<Result<(), ErrorKind>>,
+}
+
+struct Revoking(std::sync::Arc<std::sync::Mutex<Waited>>);
 
 #[auth_core::async_trait]
 impl auth_core::Refresher for Revoking {
@@ -277,24 +278,24 @@ impl auth_core::Refresher for Revoking {
         Ok(numbered(6))
     }
     async fn revoke(&self, _: &Tokens) {
-        let session = self.0.lock().unwrap().0.clone().unwrap();
+        let session = self.0.lock().unwrap().session.clone().unwrap();
         let got = session.refresh(None).await.map(drop).map_err(|e| e.kind());
-        self.0.lock().unwrap().1 = Some(got);
+        self.0.lock().unwrap().outcome = Some(got);
     }
 }
 
-/// Re-entrancy is where the flight's own task waits: `revoke` is a task of its own, nothing waits for it.
+/// C12: re-entrancy is where the flight's own task waits: `revoke` is a task of its own, nothing waits for it.
 #[test]
-fn f10_revoke_may_wait_for_the_session() {
+fn revoke_may_wait_for_the_session() {
     let runtime = auth_testkit::ManualRuntime::new();
-    let shared = std::sync::Arc::new(std::sync::Mutex::new((None, None)));
+    let shared = std::sync::Arc::<std::sync::Mutex<Waited>>::default();
     let session = auth_core::Session::builder(Revoking(shared.clone())).runtime(runtime.clone()).build();
-    shared.lock().unwrap().0 = Some(session.clone());
+    shared.lock().unwrap().session = Some(session.clone());
     runtime.block_on(session.sign_in(numbered(0))).unwrap();
     drop(session.sign_out()); // T0 is offered
     runtime.block_on(session.sign_in(numbered(5))).unwrap();
     runtime.run_until_stalled();
-    let got = shared.lock().unwrap().1.take();
+    let got = shared.lock().unwrap().outcome.take();
     assert_eq!(got, Some(Ok(())));
-    shared.lock().unwrap().0 = None;
+    shared.lock().unwrap().session = None;
 }
