@@ -305,7 +305,7 @@ fn play(moves: Vec<Move>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Nobody is stuck and nobody pauses: everybody starts in order, at the instant of the refresh.
     #[test]

@@ -873,6 +873,8 @@ impl Sides {
                     return self.obtain(driver, &presented, spec);
                 }
             }
+            // The next flight has adopted another pair since: what this one brings is spent, and not walked on with.
+            (Step::Land { .. }, Some(candidate)) if !self.is_memorys(&candidate) => return false,
             (Step::Land { saved }, Some(candidate)) => {
                 let failure =
                     (!saved).then(|| Failure { mark: self.mark(), ..Failure::plain(ErrorKind::Store) });
@@ -930,6 +932,11 @@ impl Sides {
             _ => {}
         }
         true
+    }
+
+    /// Whether memory's pair is this one, if anybody is signed in.
+    fn is_memorys(&mut self, candidate: &Candidate) -> bool {
+        self.model.person().is_none_or(|person| Arc::ptr_eq(&person.pair.tokens, &candidate.tokens))
     }
 
     fn present(&mut self, driver: &mut Driver) -> bool {
