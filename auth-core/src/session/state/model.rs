@@ -873,8 +873,6 @@ impl Sides {
                     return self.obtain(driver, &presented, spec);
                 }
             }
-            // The next flight has adopted another pair since: what this one brings is spent, and not walked on with.
-            (Step::Land { .. }, Some(candidate)) if !self.is_memorys(&candidate) => return false,
             (Step::Land { saved }, Some(candidate)) => {
                 let failure =
                     (!saved).then(|| Failure { mark: self.mark(), ..Failure::plain(ErrorKind::Store) });
