@@ -932,11 +932,6 @@ impl Sides {
         true
     }
 
-    /// Whether memory's pair is this one, if anybody is signed in.
-    fn is_memorys(&mut self, candidate: &Candidate) -> bool {
-        self.model.person().is_none_or(|person| Arc::ptr_eq(&person.pair.tokens, &candidate.tokens))
-    }
-
     fn present(&mut self, driver: &mut Driver) -> bool {
         let id = driver.flight.id;
         let pair = self.state.present(&driver.flight);
