@@ -42,6 +42,9 @@
 //! The adapter converts, and decides nothing: a 401 is a response like any other. But:
 //!
 //! - A response is handed over with the first byte of its body, or its end, not with its head.
+//! - Once the response has begun, the rest of the request's body is not sent, and a streamed one ends there as if it were
+//!   whole. The response is returned, a 401 that came early like any other, and fails when it is read to its end. So there is
+//!   no talking both ways at a time.
 //! - A request that was given up while the server is silent keeps its connection until the server says something. (One
 //!   that is still sending its body ends at once.) What the request's body holds is released at once in either case.
 //! - A request's body is polled on isahc's thread, so it makes progress whatever the caller does, and must neither

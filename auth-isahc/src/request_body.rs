@@ -2,7 +2,8 @@
 //!
 //! 1. No body can be read twice, though its bytes could: libcurl has to start over to send a request again, and cannot.
 //! 2. The body is the sender's and is released when the sender goes, not when libcurl is done.
-//! 3. The body is polled and dropped outside of the lock, and its panics stay inside: they would end isahc's thread.
+//! 3. isahc reads no more of it once the response has begun, and sends what it has as the whole: that is told.
+//! 4. The body is polled and dropped outside of the lock, and its panics stay inside: they would end isahc's thread.
 
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -26,6 +27,8 @@ struct State {
     /// Who reads, while there is nothing to read.
     reader: Option<Waker>,
     failure: Option<BodyError>,
+    /// Something of it has not been read.
+    unfinished: bool,
     given_up: bool,
 }
 
@@ -36,13 +39,20 @@ impl Upload {
             return (Self::default(), AsyncBody::empty());
         }
         let length = body.size_hint().exact();
-        let upload = Self(Arc::new(Mutex::new(State { body: Some(body), ..State::default() })));
-        let reader = Reader { state: Arc::clone(&upload.0), chunk: Bytes::new() };
+        let unfinished = length != Some(0);
+        let state = State { body: Some(body), unfinished, ..State::default() };
+        let upload = Self(Arc::new(Mutex::new(state)));
+        let reader = Reader { state: Arc::clone(&upload.0), chunk: Bytes::new(), left: length };
         let body = match length {
             Some(length) => AsyncBody::from_reader_sized(reader, length),
             None => AsyncBody::from_reader(reader),
         };
         (upload, body)
+    }
+
+    /// Whether something of the body has not been read. Once the response has begun it will not be.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        lock(&self.0).unfinished
     }
 
     /// The error of the body, if it failed.
@@ -70,6 +80,8 @@ impl Drop for Upload {
 struct Reader {
     state: Arc<Mutex<State>>,
     chunk: Bytes,
+    /// Of a known length.
+    left: Option<u64>,
 }
 
 impl AsyncRead for Reader {
@@ -81,11 +93,19 @@ impl AsyncRead for Reader {
         while self.chunk.is_empty() {
             match ready!(self.poll_chunk(cx)?) {
                 Some(chunk) => self.chunk = chunk,
-                None => return Poll::Ready(Ok(0)),
+                None => {
+                    lock(&self.state).unfinished = false;
+                    return Poll::Ready(Ok(0));
+                }
             }
         }
         let count = self.chunk.len().min(buffer.len());
         self.chunk.copy_to_slice(&mut buffer[..count]);
+        // libcurl asks for no more than was told.
+        self.left = self.left.map(|left| left.saturating_sub(count as u64));
+        if self.left == Some(0) {
+            lock(&self.state).unfinished = false;
+        }
         Poll::Ready(Ok(count))
     }
 }

@@ -21,12 +21,12 @@ pub(crate) struct Download {
     /// `None`: it has ended.
     trailer: Option<Trailer>,
     /// The request's body may still be on its way up: whoever drops this gives it up.
-    _upload: Upload,
+    upload: Upload,
 }
 
 impl Download {
     pub(crate) fn new(body: AsyncBody, trailer: Trailer, upload: Upload) -> Self {
-        Self { body, buffer: BytesMut::new(), trailer: Some(trailer), _upload: upload }
+        Self { body, buffer: BytesMut::new(), trailer: Some(trailer), upload }
     }
 }
 
@@ -45,6 +45,12 @@ impl http_body::Body for Download {
             return Poll::Ready(Some(Ok(Frame::data(this.buffer.split_to(count).freeze()))));
         }
         this.buffer = BytesMut::new();
+        if this.upload.is_unfinished() {
+            this.trailer = None;
+            return Poll::Ready(Some(Err(io::Error::other(
+                "the response began before the request was sent, and isahc sent no more of it",
+            ))));
+        }
         let trailers = this.trailer.take().and_then(|trailer| trailer.try_get().cloned());
         Poll::Ready(
             trailers.filter(|trailers| !trailers.is_empty()).map(|trailers| Ok(Frame::trailers(trailers))),
