@@ -1,5 +1,7 @@
 //! Bodies: empty, bytes, a factory of streams, or a one-shot stream; the same type both ways.
 
+mod frames;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
@@ -10,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use futures::Stream;
 use http_body::{Frame, SizeHint};
 
+use self::frames::{Factory, FactoryFn, Frames, Measured, StreamFrames, Wrapped};
 use crate::{BoxError, MaybeSend, MaybeSync};
 
 /// The body of a request or a response.
@@ -49,15 +52,6 @@ enum Kind {
     Factory(Arc<dyn Factory>, Option<u64>),
     /// The mutex makes a `Send` stream `Sync`; it is only ever reached through `get_mut`.
     Stream(Mutex<Frames>),
-}
-
-#[cfg(not(any(target_arch = "wasm32", auth_local)))]
-type Frames = Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError> + Send>>;
-#[cfg(any(target_arch = "wasm32", auth_local))]
-type Frames = Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError>>>;
-
-trait Factory: MaybeSend + MaybeSync {
-    fn make(&self, length: Option<u64>) -> Frames;
 }
 
 impl Body {
@@ -107,7 +101,7 @@ impl Body {
             Kind::Factory(factory, _) => Kind::Factory(factory, Some(bytes)),
             Kind::Stream(frames) => {
                 let frames = frames.into_inner().unwrap_or_else(PoisonError::into_inner);
-                Kind::Stream(Mutex::new(Box::pin(Sized { frames, length: bytes })))
+                Kind::Stream(Mutex::new(Box::pin(Measured { frames, length: bytes })))
             }
             known => known,
         };
@@ -194,7 +188,8 @@ impl Body {
     #[cfg(feature = "json")]
     pub async fn json<T: serde::de::DeserializeOwned>(self) -> Result<T, BodyError> {
         let bytes = self.bytes().await?;
-        serde_json::from_slice(&bytes).map_err(BodyError::new)
+        // The parser's own words are not passed on: they quote what they stumbled over.
+        serde_json::from_slice(&bytes).map_err(|_| BodyError::new("the body is not JSON of that shape"))
     }
 
     /// The next frame: data, or the trailers. `None` is the end.
@@ -357,114 +352,6 @@ impl From<()> for Body {
     }
 }
 
-struct FactoryFn<F>(F);
-
-impl<F, S, B, E> Factory for FactoryFn<F>
-where
-    F: Fn() -> S + MaybeSend + MaybeSync,
-    S: Stream<Item = Result<B, E>> + MaybeSend + 'static,
-    B: Into<Bytes>,
-    E: Into<BoxError>,
-{
-    fn make(&self, length: Option<u64>) -> Frames {
-        let frames: Frames = Box::pin(Wrapped { body: StreamFrames { stream: (self.0)() } });
-        match length {
-            Some(length) => Box::pin(Sized { frames, length }),
-            None => frames,
-        }
-    }
-}
-
-pin_project_lite::pin_project! {
-    struct StreamFrames<S> {
-        #[pin]
-        stream: S,
-    }
-}
-
-impl<S, B, E> http_body::Body for StreamFrames<S>
-where
-    S: Stream<Item = Result<B, E>>,
-    B: Into<Bytes>,
-{
-    type Data = Bytes;
-    type Error = E;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, E>>> {
-        let chunk = ready!(self.project().stream.poll_next(cx));
-        Poll::Ready(chunk.map(|chunk| chunk.map(|data| Frame::data(data.into()))))
-    }
-}
-
-pin_project_lite::pin_project! {
-    /// Any body, its errors made `BodyError`.
-    struct Wrapped<B> {
-        #[pin]
-        body: B,
-    }
-}
-
-impl<B> http_body::Body for Wrapped<B>
-where
-    B: http_body::Body<Data = Bytes>,
-    B::Error: Into<BoxError>,
-{
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = ready!(self.project().body.poll_frame(cx));
-        Poll::Ready(frame.map(|frame| frame.map_err(BodyError::new)))
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// A stream whose length was told.
-struct Sized {
-    frames: Frames,
-    length: u64,
-}
-
-impl http_body::Body for Sized {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let body = self.get_mut();
-        let frame = ready!(body.frames.as_mut().poll_frame(cx));
-        Poll::Ready(match frame {
-            Some(Ok(frame)) => {
-                let data = frame.data_ref().map_or(0, |data| data.len() as u64);
-                match body.length.checked_sub(data) {
-                    Some(left) => {
-                        body.length = left;
-                        Some(Ok(frame))
-                    }
-                    None => Some(Err(BodyError::new("the stream is longer than was told"))),
-                }
-            }
-            None if body.length > 0 => {
-                body.length = 0;
-                Some(Err(BodyError::new("the stream is shorter than was told")))
-            }
-            ended => ended,
-        })
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.length)
-    }
-}
-
 /// Why a body could not be read to its end. Of a request's body it is told apart from the transport's failures
 /// ([`ErrorKind::Body`](crate::ErrorKind::Body)).
 #[derive(Debug, thiserror::Error)]
@@ -485,72 +372,4 @@ impl BodyError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use futures::{FutureExt as _, StreamExt as _, stream};
-    use http_body::Body as _;
-
-    fn chunks(texts: &'static [&'static str]) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send {
-        stream::iter(texts.iter().map(|text| Ok(Bytes::from_static(text.as_bytes()))))
-    }
-
-    #[test]
-    fn a_body_is_send_sync_and_unpin() {
-        fn check<T: Send + Sync + Unpin>() {}
-        #[cfg(not(auth_local))]
-        check::<Body>();
-    }
-
-    #[test]
-    fn what_was_read_ahead_is_read_again() {
-        let mut body = Body::stream(chunks(&["ab", "cd", "ef"]));
-
-        body.read_ahead(3).now_or_never().unwrap();
-
-        assert_eq!(body.peeked(3), "abc");
-        assert_eq!(body.bytes().now_or_never().unwrap().unwrap(), "abcdef");
-    }
-
-    #[test]
-    fn an_error_met_reading_ahead_reaches_the_reader() {
-        let failing = chunks(&["ab"]).chain(stream::iter([Err(std::io::Error::other("torn"))]));
-        let mut body = Body::stream(failing);
-
-        body.read_ahead(100).now_or_never().unwrap();
-
-        assert_eq!(body.peeked(100), "ab");
-        assert!(body.bytes().now_or_never().unwrap().is_err());
-    }
-
-    #[test]
-    fn reading_ahead_can_be_given_up() {
-        let (sender, receiver) = futures::channel::mpsc::unbounded::<Result<Bytes, std::io::Error>>();
-        let mut body = Body::stream(receiver);
-        sender.unbounded_send(Ok("ab".into())).unwrap();
-
-        assert!(body.read_ahead(4).now_or_never().is_none());
-        sender.unbounded_send(Ok("cd".into())).unwrap();
-        drop(sender);
-
-        assert_eq!(body.bytes().now_or_never().unwrap().unwrap(), "abcd");
-    }
-
-    #[test]
-    fn a_told_length_is_the_size_hint() {
-        let body = Body::stream(chunks(&["ab"])).with_length(2);
-        assert_eq!(body.size_hint().exact(), Some(2));
-
-        let body = Body::replayable(|| chunks(&["ab"])).with_length(2);
-        assert_eq!(body.try_clone().unwrap().size_hint().exact(), Some(2));
-    }
-
-    #[test]
-    fn a_body_longer_than_allowed_is_an_error() {
-        let body = Body::stream(chunks(&["ab", "cd"]));
-        assert!(body.bytes_up_to(3).now_or_never().unwrap().is_err());
-        assert_eq!(
-            Body::stream(chunks(&["ab", "cd"])).bytes_up_to(4).now_or_never().unwrap().unwrap(),
-            "abcd"
-        );
-    }
-}
+mod tests;

@@ -151,28 +151,39 @@ impl ChallengePolicy for StandardChallenge {
     }
 }
 
-/// A [`ChallengePolicy`] from a closure that looks at the head.
+/// A [`ChallengePolicy`] from a closure that looks at the head, and with [`peek`](ChallengeFn::peek) at the start of the body.
 ///
 /// ```
 /// use auth_core::{Challenge, challenge_fn};
 ///
-/// let policy = challenge_fn(|head| match head.status.as_u16() {
+/// let policy = challenge_fn(|head, _peeked| match head.status.as_u16() {
 ///     401 | 419 => Challenge::Expired,
 ///     _ => Challenge::Unrelated,
 /// });
+/// let policy = policy.peek(64);
 /// # let _ = policy;
 /// ```
 pub fn challenge_fn<F>(challenge: F) -> ChallengeFn<F>
 where
-    F: Fn(&response::Parts) -> Challenge + MaybeSend + MaybeSync + 'static,
+    F: Fn(&response::Parts, &[u8]) -> Challenge + MaybeSend + MaybeSync + 'static,
 {
-    ChallengeFn { challenge }
+    ChallengeFn { challenge, peek: 0 }
 }
 
 /// What [`challenge_fn`] makes.
 #[derive(Clone, Copy)]
 pub struct ChallengeFn<F> {
     challenge: F,
+    peek: usize,
+}
+
+impl<F> ChallengeFn<F> {
+    /// With so many bytes of each response's body shown to the closure.
+    #[must_use]
+    pub fn peek(mut self, bytes: usize) -> Self {
+        self.peek = bytes;
+        self
+    }
 }
 
 impl<F> fmt::Debug for ChallengeFn<F> {
@@ -183,9 +194,13 @@ impl<F> fmt::Debug for ChallengeFn<F> {
 
 impl<F> ChallengePolicy for ChallengeFn<F>
 where
-    F: Fn(&response::Parts) -> Challenge + MaybeSend + MaybeSync + 'static,
+    F: Fn(&response::Parts, &[u8]) -> Challenge + MaybeSend + MaybeSync + 'static,
 {
-    fn challenge(&self, head: &response::Parts, _peeked: &[u8]) -> Challenge {
-        (self.challenge)(head)
+    fn peek(&self, _head: &response::Parts) -> usize {
+        self.peek
+    }
+
+    fn challenge(&self, head: &response::Parts, peeked: &[u8]) -> Challenge {
+        (self.challenge)(head, peeked)
     }
 }

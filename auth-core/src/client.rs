@@ -155,7 +155,7 @@ impl<T: Transport> AuthClient<T> {
         head.uri = inner.resolve(head.uri)?;
         let named = inner.any_origin || inner.origins.iter().any(|origin| origin.is_of(&head.uri));
         let anonymous = head.extensions.get::<Anonymous>().is_some();
-        if anonymous || !named || head.headers.contains_key(inner.session.scheme().header()) {
+        if anonymous || !named || inner.session.is_authorized(&head.headers) {
             let mut response = inner.transport.send(Request::from_parts(head, body)).await?;
             if !named && !anonymous {
                 response.extensions_mut().insert(NotAttached);
@@ -199,25 +199,35 @@ impl<T: Transport> Inner<T> {
         };
         match uri.into_parts() {
             parts if parts.authority.is_some() => Err(invalid("a relative URI begins with a slash")),
-            parts => origin.join(parts.path_and_query.ok_or_else(|| invalid("a URI is empty"))?),
+            parts => match parts.path_and_query {
+                None => Err(invalid("a URI is empty")),
+                // `*` would become a part of the host.
+                Some(path) if !path.as_str().starts_with(['/', '?']) => {
+                    Err(invalid("a relative URI begins with a slash"))
+                }
+                Some(path) => origin.join(path),
+            },
         }
     }
 
     async fn exchange(&self, head: request::Parts, body: Body) -> Result<Response<Body>, Error> {
         let uri = head.uri.clone();
         let asked = head.extensions.get::<NoReplay>().is_some();
-        let copy = if asked { None } else { body.try_clone().map(|body| (head.clone(), body)) };
+        let copy = body.try_clone().map(|body| (head.clone(), body));
         let mut progress = Progress { copy, attempt: 0, replayed: false, proved: false };
         let mut turn = self.session.lease().await?;
         if head.headers.contains_key(turn.header().0) {
-            // A scheme whose header has another name than it says.
+            // A scheme that did not say its header's name before there were tokens.
+            drop(turn);
             return Ok(self.transport.send(Request::from_parts(head, body)).await?);
         }
         let mut next = (head, body);
+        let mut rejected = None;
         loop {
-            let (stamp, unchanged) = (turn.stamp(), turn.is_unchanged());
+            let stamp = turn.stamp();
+            let unchanged = rejected.is_some_and(|rejected| turn.is_unchanged_since(rejected));
             let (mut head, mut body) = self.attempt(next, turn, &mut progress).await?.into_parts();
-            if progress.replayed && unchanged {
+            if unchanged {
                 head.extensions.insert(Unchanged);
             }
             let (challenge, observed) = self.read(&uri, &head, &mut body).await;
@@ -227,8 +237,9 @@ impl<T: Transport> Inner<T> {
                 Challenge::UseDpopNonce => observed == Observed::NewProof && !progress.proved,
                 _ => false,
             };
-            let Some(again) = progress.again().filter(|_| may) else {
-                if may && challenge == Challenge::Expired {
+            let replays = challenge == Challenge::Expired;
+            let Some(again) = progress.again().filter(|_| may && !(replays && asked)) else {
+                if may && replays {
                     // However that ends, the 401 is the answer.
                     let _ = self.session.reject(stamp);
                     let reason = if asked { NotReplayedReason::Asked } else { NotReplayedReason::Body };
@@ -239,13 +250,16 @@ impl<T: Transport> Inner<T> {
             };
             // Before it waits: a waiter holds no connection.
             self.discard(body).await;
-            turn = if challenge == Challenge::Expired {
+            let another = if replays {
                 progress.replayed = true;
-                self.session.recover(stamp).await.map_err(|error| error.with_response(head))?
+                rejected = Some(stamp);
+                self.session.recover(stamp).await
             } else {
+                // Made again with a new proof, and with the token as it is: nobody has rejected that.
                 progress.proved = true;
-                self.session.lease().await?
+                self.session.again(stamp)
             };
+            turn = another.map_err(|error| error.with_response(head))?;
             next = again;
         }
     }

@@ -2,7 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use futures::task::{self, ArcWake};
 
 /// A foreign future panicked: while it was polled, or while it was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +62,24 @@ pub(crate) fn quietly<T>(call: impl FnOnce() -> T) -> Result<T, Panicked> {
         discard(payload);
         Panicked
     })
+}
+
+/// Wakes, and keeps the waker's panic from whoever wakes: others wait to be woken after it.
+pub(crate) fn wake(waker: Waker) {
+    let _ = quietly(|| waker.wake());
+}
+
+/// A waker whose panics end with it, for those who are woken by code that cannot stand one.
+pub(crate) fn quiet(waker: &Waker) -> Waker {
+    struct Quiet(Waker);
+
+    impl ArcWake for Quiet {
+        fn wake_by_ref(this: &Arc<Self>) {
+            let _ = quietly(|| this.0.wake_by_ref());
+        }
+    }
+
+    task::waker(Arc::new(Quiet(waker.clone())))
 }
 
 /// Dropping a panic's payload runs foreign code once more.

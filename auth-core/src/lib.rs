@@ -92,7 +92,9 @@ pub use runtime::Runtime;
 #[cfg(all(feature = "standalone", not(any(target_arch = "wasm32", auth_local))))]
 pub use runtime::StandaloneRuntime;
 pub use scheme::{Bearer, Observed, Scheme, SchemeError, TokenHeader};
-pub use session::{Lease, PersistFailure, Session, SessionBuilder, Stamp, Start, Turn, Watch, Written};
+pub use session::{
+    Lease, PersistFailure, ReplayOrder, Session, SessionBuilder, Stamp, Start, Turn, Watch, Written,
+};
 pub use store::{MemoryStore, StoreError, StoreGuard, TokenStore};
 #[cfg(feature = "json")]
 pub use token_response::{InvalidResponse, TokenEndpointError, TokenResponse};

@@ -300,7 +300,13 @@ impl From<Error> for RefreshError {
             ErrorKind::Reentrant | ErrorKind::Misconfigured | ErrorKind::InsecureOrigin => {
                 Self::misconfigured(error)
             }
-            ErrorKind::Transport => Self::unavailable(error).outcome_unknown(),
+            ErrorKind::Transport => {
+                let cause = std::error::Error::source(&error)
+                    .and_then(|cause| cause.downcast_ref::<TransportError>());
+                let left = cause.is_none_or(|cause| !cause.is_connect() || cause.is_maybe_sent());
+                let unavailable = Self::unavailable(error);
+                if left { unavailable.outcome_unknown() } else { unavailable }
+            }
             _ => Self::unavailable(error),
         }
     }

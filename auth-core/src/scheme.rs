@@ -1,7 +1,5 @@
 //! Schemes: how a token goes onto a request.
 
-use std::fmt;
-
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::{Uri, request, response};
 
@@ -33,8 +31,8 @@ use crate::{BoxError, InvalidToken, Lease, MaybeSend, MaybeSync, Tokens};
 ///             .map(|value| (http::header::COOKIE, value))
 ///             .map_err(|_| InvalidToken::new("the token cannot stand in a cookie"))
 ///     }
-///     fn header(&self) -> HeaderName {
-///         http::header::COOKIE
+///     fn header(&self) -> Option<HeaderName> {
+///         Some(http::header::COOKIE)
 ///     }
 /// }
 /// ```
@@ -47,10 +45,10 @@ pub trait Scheme: MaybeSend + MaybeSync + 'static {
     /// cannot stand in the header.
     fn prepare(&self, tokens: &Tokens) -> Result<(HeaderName, HeaderValue), InvalidToken>;
 
-    /// The name of the header that [`prepare`](Scheme::prepare) makes. A request that carries it already is left
-    /// alone, also where there is no token to prepare one from.
-    fn header(&self) -> HeaderName {
-        AUTHORIZATION
+    /// The name of the header that [`prepare`](Scheme::prepare) makes, where it is known without tokens. A request that
+    /// carries the header already is left alone; with this, also while nobody is signed in.
+    fn header(&self) -> Option<HeaderName> {
+        None
     }
 
     /// Once an attempt, after the header is in place. Synchronous on purpose: local keys only.
@@ -75,7 +73,7 @@ forward! {
         fn prepare(&self, tokens: &Tokens) -> Result<(HeaderName, HeaderValue), InvalidToken> {
             (**self).prepare(tokens)
         }
-        fn header(&self) -> HeaderName {
+        fn header(&self) -> Option<HeaderName> {
             (**self).header()
         }
         fn apply(&self, request: &mut request::Parts, lease: &Lease) -> Result<(), SchemeError> {
@@ -125,6 +123,10 @@ impl Scheme for Bearer {
         }
         Ok((AUTHORIZATION, header_value(&["Bearer ", tokens.access_token().reveal()])?))
     }
+
+    fn header(&self) -> Option<HeaderName> {
+        Some(AUTHORIZATION)
+    }
 }
 
 /// A header of any name, with any prefix: `X-Api-Token: t`, `Authorization: Token t`.
@@ -172,18 +174,11 @@ impl Scheme for TokenHeader {
         Ok((self.name.clone(), header_value(&[&self.prefix, tokens.access_token().reveal()])?))
     }
 
-    fn header(&self) -> HeaderName {
-        self.name.clone()
+    fn header(&self) -> Option<HeaderName> {
+        Some(self.name.clone())
     }
 }
 
 fn header_value(texts: &[&str]) -> Result<HeaderValue, InvalidToken> {
     HeaderValue::try_from(texts.concat()).map_err(|_| InvalidToken::new("it cannot stand in a header"))
-}
-
-/// What is left of a scheme where only its name matters.
-impl fmt::Debug for dyn Scheme {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Scheme({})", self.header())
-    }
 }

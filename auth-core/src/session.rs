@@ -25,7 +25,7 @@ mod watch;
 
 pub use builder::SessionBuilder;
 pub use lease::{Lease, Stamp};
-pub use policy::PersistFailure;
+pub use policy::{PersistFailure, ReplayOrder};
 pub use turn::{Start, Turn};
 pub use wait::Written;
 pub use watch::Watch;
@@ -34,9 +34,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
+
 use self::core::{Core, Granted};
 use self::state::Ask;
 use self::wait::WaitTurn;
+use crate::contain::wake;
 use crate::event::{Event, SessionState};
 use crate::{AccessToken, Error, ErrorKind, Refresher, Runtime, Scheme, Tokens};
 
@@ -73,7 +76,7 @@ struct Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         for waker in self.core.watched.close() {
-            waker.wake();
+            wake(waker);
         }
     }
 }
@@ -113,7 +116,7 @@ impl Session {
             after.write();
             state.books.wait(number)
         });
-        Written::waiting(receiver)
+        Written::waiting(core, receiver)
     }
 
     /// Signs out: nobody is signed in when the call returns, in memory, and the store is cleared. Waiters fail as
@@ -130,7 +133,7 @@ impl Session {
             after.write();
             state.books.wait(number)
         });
-        Written::waiting(receiver)
+        Written::waiting(core, receiver)
     }
 
     /// What the session is doing just now.
@@ -178,7 +181,7 @@ impl Session {
     }
 
     /// Tells the session that the server rejected this lease, without a place and without waiting: the refresh starts, if it
-    /// has not.
+    /// has not. A token that has been replaced since is nothing new.
     ///
     /// # Errors
     ///
@@ -207,7 +210,11 @@ impl Session {
     ///
     /// As [`lease`](Session::lease).
     pub async fn access_token(&self, min_validity: Duration) -> Result<AccessToken, Error> {
-        let lease = self.outcome(Ask::Valid(min_validity)).await?;
+        let lease = match self.outcome(Ask::Valid(min_validity)).await {
+            Ok(lease) => lease,
+            // What is still valid is better than the failure to make it valid for longer.
+            Err(error) => self.core().fast().ok_or(error)?,
+        };
         let newest = self.core().tokens(lease.stamp());
         newest
             .map(|tokens| tokens.access_token().clone())
@@ -215,6 +222,9 @@ impl Session {
     }
 
     async fn turn(&self, mut ask: Ask) -> Result<Turn, Error> {
+        if self.core().policy.replay_order == ReplayOrder::Unordered {
+            return Ok(Turn::free(self.outcome(ask).await?));
+        }
         loop {
             match self.core().ask(ask, true)? {
                 Granted::Lease(lease) => return Ok(Turn::free(lease)),
@@ -238,6 +248,20 @@ impl Session {
                 Granted::Load(promise) => self.core().wait(&promise, None).await?,
                 Granted::Place(_) | Granted::Nothing => return Err(Error::new(ErrorKind::SessionChanged)),
             }
+        }
+    }
+
+    /// The newest lease of the sign-in that this one is of, whatever its age: for a request that is made once more without
+    /// having been rejected.
+    pub(crate) fn again(&self, stamp: Stamp) -> Result<Turn, Error> {
+        self.core().at_turn(stamp.epoch).map(Turn::free)
+    }
+
+    /// Whether the headers hold the scheme's already, as far as its name is known.
+    pub(crate) fn is_authorized(&self, headers: &HeaderMap) -> bool {
+        match self.core().published() {
+            Some(snapshot) => headers.contains_key(snapshot.header_name()),
+            None => self.scheme().header().is_some_and(|name| headers.contains_key(name)),
         }
     }
 

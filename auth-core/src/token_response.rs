@@ -69,9 +69,13 @@ impl TokenResponse {
         let (head, body) = response.into_parts();
         let body = body.bytes_up_to(LONGEST_ANSWER).await;
         let fields = body.as_ref().ok().and_then(|body| object(body).ok());
-        let code = fields.as_ref().and_then(|fields| fields.get("error")?.as_str()).map(ErrorCode::of);
+        let text = |name| {
+            fields.as_ref().and_then(|fields| fields.get(name)?.as_str()).filter(|text| !text.is_empty())
+        };
+        let code = text("error").map(ErrorCode::of);
 
-        if head.status.is_success() && code.is_none() {
+        // What grants a token is no error, whatever else it says.
+        if head.status.is_success() && (code.is_none() || text("access_token").is_some()) {
             let body = body.map_err(|error| RefreshError::unavailable(error).outcome_unknown())?;
             return Self::parse(&body, received)
                 .map_err(|error| RefreshError::unavailable(error).outcome_unknown());
@@ -83,8 +87,11 @@ impl TokenResponse {
         let text = |name| fields.get(name).and_then(Value::as_str);
         let access = text("access_token").ok_or(InvalidResponse::new("it has no access token"))?;
         let mut tokens = Tokens::new(access)?;
-        if let Some(refresh) = text("refresh_token") {
-            tokens = tokens.with_refresh_token(refresh);
+        match fields.get("refresh_token") {
+            None | Some(Value::Null) => {}
+            Some(Value::String(refresh)) => tokens = tokens.with_refresh_token(refresh),
+            // Not to be taken for one left out: the old one is spent.
+            Some(_) => return Err(InvalidResponse::new("its refresh token is not a text")),
         }
         if let Some(token_type) = text("token_type").filter(|text| !text.is_empty()) {
             tokens = tokens.with_token_type(token_type);
@@ -116,12 +123,16 @@ fn lifetime(fields: &Map<String, Value>, name: &str) -> Result<Option<Duration>,
     let seconds = match fields.get(name) {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::Number(number)) => number.as_f64().ok_or(refused)?,
-        Some(Value::String(text)) => text.trim().parse::<f64>().map_err(|_| refused)?,
+        Some(Value::String(text)) => {
+            let seconds = text.trim().parse::<f64>().map_err(|_| refused)?;
+            // `inf` and `nan` are numbers to the parser alone; so many digits that they overflow are one.
+            if !seconds.is_finite() && !text.bytes().any(|byte| byte.is_ascii_digit()) {
+                return Err(refused);
+            }
+            seconds
+        }
         Some(_) => return Err(refused),
     };
-    if seconds.is_nan() {
-        return Err(refused);
-    }
     if seconds <= 0.0 {
         return Ok(None);
     }
@@ -153,8 +164,8 @@ fn classify(head: &response::Parts, code: Option<ErrorCode>, received: SystemTim
 /// Seconds, or a date (RFC 9110 §10.2.3).
 fn retry_after(head: &response::Parts, received: SystemTime) -> Option<Duration> {
     let text = head.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(text).ok()?;
     Some(date.duration_since(received).unwrap_or(Duration::ZERO))

@@ -14,14 +14,13 @@ use crate::FlightId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Anonymous;
 
-/// On a request: where its lease is rejected, refresh, but hand back the 401 at once. For requests that must not be made
-/// twice, whatever the server says.
+/// On a request: where its lease is rejected, refresh, but hand back the 401 at once: whether it is made again is for the
+/// caller to say. (A send with a nonce that the server asked for, RFC 9449 §8, is no replay.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoReplay;
 
 /// On each attempt that the client hands to its transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Attempt {
     /// Which attempt of its request: from 1.
     pub number: u8,

@@ -16,13 +16,13 @@ pub(crate) enum Unanswered {
 }
 
 /// Calls once, and after the policy's pauses again, as long as the failure is one that may pass and the deadline (by
-/// `elapsed`) is far enough. `call` gives `None`, and `go_on` before each further call `false`, where nobody needs the
-/// answer any more.
+/// `elapsed`) is far enough. `call` gives `None` where nobody needs the answer any more. `failed` is told of each failure
+/// that is not the last: the attempt's number, whether an answer may have been lost, the failure.
 pub(crate) async fn attempts<T, F>(
     core: &Arc<Core>,
     deadline: Duration,
     mut call: impl FnMut() -> F,
-    mut go_on: impl FnMut(u8, Error) -> bool,
+    mut failed: impl FnMut(u8, bool, Error),
 ) -> Result<T, Unanswered>
 where
     F: Future<Output = Option<Result<Result<T, RefreshError>, NoAnswer>>>,
@@ -45,12 +45,10 @@ where
             (Some(_), None) if error.is_outcome_unknown() => Duration::ZERO,
             (Some(pause), asked) => asked.map_or(*pause, |asked| asked.max(*pause)),
         };
-        if !error.is_unavailable() || core.now() + pause >= deadline {
+        if !error.is_unavailable() || core.now().saturating_add(pause) >= deadline {
             return Err(Unanswered::Failed { error, lost });
         }
-        if !go_on(number, Error::refresh(error)) {
-            return Err(Unanswered::Over);
-        }
+        failed(number, lost, Error::refresh(error));
         if !pause.is_zero() {
             core.runtime.sleep(pause).await;
         }

@@ -175,6 +175,16 @@ impl Books {
         newest.then(|| self.wait(self.number))
     }
 
+    /// Whether this content is what was last known of the store, or what the write is to put there.
+    pub(crate) fn knows(&self, loaded: Option<&Tokens>, order: &Order) -> bool {
+        let wanted = match &order.content {
+            Content::Pair(tokens) => same(loaded, Some(tokens)),
+            // Decided by what is there.
+            Content::Nothing | Content::NothingFor(_) => true,
+        };
+        wanted || same(loaded, self.base.as_deref())
+    }
+
     /// What the store's content means; where it is memory's own pair, that is saved.
     pub(crate) fn read(&mut self, loaded: Option<&Tokens>) -> Reading {
         let memory = match &self.desired {
@@ -209,78 +219,4 @@ fn same(one: Option<&Tokens>, other: Option<&Tokens>) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::SignInId;
-
-    fn pair(name: &str, sign_in: u64) -> Arc<Tokens> {
-        let tokens = Tokens::new(format!("T{name}")).unwrap().with_refresh_token(format!("R{name}"));
-        Arc::new(tokens.with_sign_in_id(Some(SignInId::from_random(0, sign_in))))
-    }
-
-    fn written(pair: &Arc<Tokens>) -> Books {
-        let mut books = Books::new();
-        books.want(Content::Pair(Arc::clone(pair)), Origin::Identity);
-        let order = books.due().unwrap();
-        drop(books.answered(&order, Ok(())));
-        books
-    }
-
-    #[test]
-    fn a_store_that_holds_memorys_pair_is_ours() {
-        let r0 = pair("0", 1);
-        assert_eq!(written(&r0).read(Some(&r0)), Reading::Ours);
-    }
-
-    #[test]
-    fn another_pair_of_this_sign_in_was_rotated_elsewhere() {
-        assert_eq!(written(&pair("0", 1)).read(Some(&pair("1", 1))), Reading::Rotated);
-    }
-
-    #[test]
-    fn another_sign_in_is_another_identity_even_without_an_id() {
-        let mut books = written(&pair("0", 1));
-        assert_eq!(books.read(Some(&pair("1", 2))), Reading::OtherSignIn);
-        let unmarked = Tokens::new("T1").unwrap();
-        assert_eq!(books.read(Some(&unmarked)), Reading::OtherSignIn);
-    }
-
-    /// K7: emptied by another process, or empty because our first save failed.
-    #[test]
-    fn an_empty_store_is_emptied_only_if_it_was_not_empty_before() {
-        assert_eq!(written(&pair("0", 1)).read(None), Reading::Emptied);
-
-        let mut books = Books::new();
-        books.want(Content::Pair(pair("0", 1)), Origin::Identity);
-        let order = books.due().unwrap();
-        drop(books.answered(&order, Err(Arc::new(StoreError::new("full")))));
-        assert_eq!(books.read(None), Reading::SaveFirst);
-    }
-
-    /// K2: a rotated pair that could not be saved is saved before the next refresh, unless somebody else was there.
-    #[test]
-    fn an_unsaved_rotation_is_saved_first() {
-        let (r0, r1) = (pair("0", 1), pair("1", 1));
-        let mut books = written(&r0);
-        books.want(Content::Pair(Arc::clone(&r1)), Origin::Flight);
-        let order = books.due().unwrap();
-        drop(books.answered(&order, Err(Arc::new(StoreError::new("full")))));
-        assert!(books.due().is_none(), "it was tried");
-
-        assert_eq!(books.read(Some(&r0)), Reading::SaveFirst);
-        assert_eq!(books.read(Some(&pair("2", 1))), Reading::Rotated);
-        assert_eq!(books.try_again(), 2);
-        assert!(books.due().is_some());
-
-        assert_eq!(books.read(Some(&r1)), Reading::Ours, "the write had arrived after all");
-        assert!(!books.is_unsaved());
-    }
-
-    #[test]
-    fn a_sign_in_that_is_not_saved_yet_adopts_nothing() {
-        let mut books = written(&pair("0", 1));
-        books.want(Content::Pair(pair("5", 2)), Origin::Identity);
-        assert_eq!(books.read(Some(&pair("1", 1))), Reading::SaveFirst);
-        assert!(books.due_before_load().is_some());
-    }
-}
+mod tests;

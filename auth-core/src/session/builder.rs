@@ -7,9 +7,12 @@ use std::time::Duration;
 use super::Session;
 use super::core::Core;
 use super::listen::Events;
-use super::policy::{PersistFailure, Policy};
+use super::policy::{PersistFailure, Policy, ReplayOrder};
 use crate::event::{Event, Listener, SessionEnded};
 use crate::{Bearer, MaybeSend, MaybeSync, MemoryStore, Refresher, Runtime, Scheme, TokenStore};
+
+/// Every sum of a few of these stays within what a clock can say.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The parts of a [`Session`] and its numbers. Only the refresher has no default.
 ///
@@ -80,27 +83,33 @@ impl SessionBuilder {
         self
     }
 
+    /// Whether requests that waited for one refresh start again in order. Default: they do.
+    pub fn replay_order(mut self, order: ReplayOrder) -> Self {
+        self.policy.replay_order = order;
+        self
+    }
+
     /// One refresh, from its start to its answer, calls made again included. Default: 30 s, what a user waits for a page.
     pub fn refresh_timeout(mut self, whole: Duration) -> Self {
-        self.policy.flight = whole;
+        self.policy.flight = whole.min(LONGEST);
         self
     }
 
     /// One call of the refresher. Default: 15 s, half of the whole, so that a lost answer can be asked for again.
     pub fn attempt_timeout(mut self, one: Duration) -> Self {
-        self.policy.attempt = one;
+        self.policy.attempt = one.min(LONGEST);
         self
     }
 
     /// One call of the store. Default: 5 s; a disk or a cache that takes longer is down.
     pub fn store_timeout(mut self, one: Duration) -> Self {
-        self.policy.store_call = one;
+        self.policy.store_call = one.min(LONGEST);
         self
     }
 
     /// Waiting for the store's lock. Default: 10 s, so that what another process made meanwhile can still be adopted.
     pub fn lock_timeout(mut self, wait: Duration) -> Self {
-        self.policy.store_lock = wait;
+        self.policy.store_lock = wait.min(LONGEST);
         self
     }
 
@@ -120,7 +129,7 @@ impl SessionBuilder {
 
     /// How long requests that are never polled may hold up the others of their queue, in total. Default: 500 ms.
     pub fn patience(mut self, patience: Duration) -> Self {
-        self.policy.patience = patience;
+        self.policy.patience = patience.min(LONGEST);
         self
     }
 

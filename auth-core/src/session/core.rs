@@ -23,8 +23,8 @@ use super::reentry::SessionId;
 use super::state::{Ask, Candidate, Decision, Landing, Leftovers, State, Times};
 use super::turn::Place;
 use super::watch::Watched;
-use crate::contain::quietly;
-use crate::event::{Event, SessionEnded};
+use crate::contain::{quietly, wake};
+use crate::event::{Event, FlightId, SessionEnded};
 use crate::{
     BoxFuture, Error, ErrorKind, InvalidToken, Refresher, Runtime, Scheme, SignInId, TokenStore, Tokens,
 };
@@ -58,7 +58,10 @@ pub(crate) struct After {
     told: Told,
     tasks: Vec<BoxFuture<'static, ()>>,
     revoke: Vec<Arc<Tokens>>,
+    unlock: Vec<FlightId>,
     write: bool,
+    /// Nobody drives the ledger's worker either.
+    forsaken: bool,
     wakers: Vec<Waker>,
     trash: Vec<Trash>,
 }
@@ -69,6 +72,7 @@ enum Trash {
     Snapshot(Option<Arc<Snapshot>>),
     State(super::state::Trash),
     Wrote(super::books::Wrote),
+    Error(Error),
 }
 
 /// What a caller gets to wait for.
@@ -124,9 +128,14 @@ impl Core {
         Some(Arc::clone(&snapshot.tokens))
     }
 
+    /// The newest generation, if somebody is signed in.
+    pub(crate) fn published(&self) -> Option<Arc<Snapshot>> {
+        self.published.load_full()
+    }
+
     /// An event that is not part of a change.
     pub(crate) fn tell(self: &Arc<Self>, event: impl FnOnce() -> Event) {
-        if self.events.anyone_listens() && self.events.push([event()]) {
+        if self.events.anyone_listens() && self.events.push(&mut vec![event()]) {
             self.runtime.spawn(listen::deliver(self));
         }
     }
@@ -166,7 +175,7 @@ impl Core {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             let result = change(&mut state, &mut after);
             self.publish(&mut state, &mut after);
-            (result, self.events.push(after.events.drain(..)))
+            (result, self.events.push(&mut after.events))
         };
         after.happen(self, deliver);
         result
@@ -240,10 +249,14 @@ impl Core {
     /// Ends what is past its deadline, on a runtime that nobody drives, say.
     fn look(&self, state: &mut State, after: &mut After, now: Duration) {
         let (landing, load) = state.expire(now, self.roll(), &self.policy);
-        if let Some(landing) = landing {
+        // Its own timer did not end it: what drives it is gone, and so is what it asked of the ledger.
+        after.forsaken |= landing.is_some() || load.is_some();
+        if let Some((id, landing)) = landing {
+            after.unlock(id);
             self.landed(after, landing);
         }
-        if let Some((promise, error)) = load {
+        if let Some((id, promise, error)) = load {
+            after.unlock(id);
             after.loads.push((promise, Err(error)));
         }
     }
@@ -304,6 +317,7 @@ impl Core {
         if let Some(left) = tokens.remaining(wall).filter(|left| !born || !left.is_zero()) {
             let lifetime = tokens.expires_in().unwrap_or(left);
             times.expires = Some(now + left.saturating_sub(self.policy.early_for(lifetime)));
+            times.granted = born.then(|| lifetime.saturating_sub(self.policy.early_for(lifetime)));
             times.soft = Some(now + left.saturating_sub(self.policy.soft_for(lifetime, self.chance)));
         }
         let refresh_expires = tokens.refresh_remaining(wall).map(|left| now + left);
@@ -325,6 +339,16 @@ impl After {
         self.loads.extend(promise.map(|promise| (promise, outcome)));
     }
 
+    /// Dropped when the lock is free: its cause is foreign.
+    pub(crate) fn discard(&mut self, error: Error) {
+        self.trash.push(Trash::Error(error));
+    }
+
+    /// The flight or load holds the store's lock no longer.
+    pub(crate) fn unlock(&mut self, id: FlightId) {
+        self.unlock.push(id);
+    }
+
     pub(crate) fn tell(&mut self, (told, before): (Told, super::books::Wrote)) {
         self.told.extend(told);
         self.trash.push(Trash::Wrote(before));
@@ -337,7 +361,10 @@ impl After {
     /// What an epoch leaves behind: its waiters fail at once, those of a queue that drains look for themselves, and those
     /// of a load decide again.
     pub(crate) fn leave(&mut self, leftovers: Leftovers, error: &Error) {
-        self.landed.extend(leftovers.flight.map(|flight| (flight, Err(error.clone()))));
+        if let Some(flight) = leftovers.flight {
+            self.events.push(Event::RefreshFailed { flight: flight.id, error: error.clone() });
+            self.landed.push((flight, Err(error.clone())));
+        }
         self.opened.extend(leftovers.landed);
         self.loads.extend(leftovers.load.map(|load| (load, Ok(()))));
         self.revoke.extend(leftovers.pair);
@@ -350,10 +377,12 @@ impl After {
         for (flight, outcome) in self.landed {
             match outcome {
                 Ok(()) => {
-                    if let Some(timer) = drive::patience(core, &flight) {
+                    let timer = drive::patience(core, &flight);
+                    flight.land();
+                    // Only now: a timer that ticks, or is dropped, before the queue drains could open it.
+                    if let Some(timer) = timer {
                         core.runtime.spawn(timer);
                     }
-                    flight.land();
                 }
                 Err(error) => flight.fail(&error),
             }
@@ -364,8 +393,14 @@ impl After {
         for (sender, wrote) in self.told {
             let _ = sender.send(wrote);
         }
+        if self.forsaken {
+            core.ledger.replace_worker(core);
+        }
         if self.write {
             core.ledger.write_soon(core);
+        }
+        for id in self.unlock {
+            core.ledger.unlock(core, id);
         }
         for task in self.tasks {
             core.runtime.spawn(task);
@@ -377,7 +412,7 @@ impl After {
             core.runtime.spawn(listen::deliver(core));
         }
         for waker in self.wakers {
-            waker.wake();
+            wake(waker);
         }
         drop(self.trash);
     }

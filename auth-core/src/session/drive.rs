@@ -49,7 +49,7 @@ enum Stop {
     /// The flight is over, and everybody knows.
     Over,
     Failed(Error, Option<Duration>),
-    Refused(RefreshError, EndReason),
+    Refused(RefreshError),
 }
 
 impl Pilot {
@@ -60,18 +60,25 @@ impl Pilot {
             Some(Ok(candidate)) => self.save_and_publish(candidate).await,
             Some(Err(Stop::Over)) => {}
             Some(Err(Stop::Failed(error, retry_after))) => self.fail(error, retry_after),
-            Some(Err(Stop::Refused(error, reason))) => {
-                self.answered = true;
-                let now = core.now();
-                self.land(|state| {
-                    state.refused(&self.flight, reason, Error::ended(reason, Some(error.into())), now)
-                });
-            }
+            Some(Err(Stop::Refused(error))) => self.refused(error),
             None => {
+                core.change(|state, _| state.answer_lost(&self.flight));
                 let lost = RefreshError::unavailable(NoAnswer::TimedOut).outcome_unknown();
                 self.fail(Error::refresh(lost), None);
             }
         }
+    }
+
+    /// The refresh token is dead; perhaps because the answer that replaced it was lost.
+    fn refused(&self, error: RefreshError) {
+        let now = self.core.now();
+        let (reason, error) = if self.core.change(|state, _| state.is_answer_lost(&self.flight)) {
+            (EndReason::AnswerLost, error.outcome_unknown())
+        } else {
+            (EndReason::Rejected, error)
+        };
+        let error = Error::ended(reason, Some(error.into()));
+        self.land(|state| state.refused(&self.flight, reason, error, now));
     }
 
     /// Steps 1 to 3.
@@ -79,7 +86,7 @@ impl Pilot {
         let core = Arc::clone(&self.core);
         let locked = core.ledger.lock(&core, self.flight.id).await;
         let loaded = core.ledger.load(&core).await;
-        let mut basis = match (locked, loaded) {
+        match (locked, loaded) {
             (Locked::Failed(error), loaded) => {
                 // Not to be refreshed without the lock; but another process may have done it.
                 if let Ok(loaded) = loaded {
@@ -88,34 +95,37 @@ impl Pilot {
                 return Err(unavailable(error));
             }
             (Locked::Held, Err(error)) => return Err(unavailable(error)),
-            (Locked::Unshared, Err(_)) => self.memory()?,
-            (Locked::Held | Locked::Unshared, Ok(loaded)) => self.read(loaded).await?,
-        };
+            // Nobody else writes it: memory knows.
+            (Locked::Unshared, Err(_)) => {}
+            (Locked::Held | Locked::Unshared, Ok(loaded)) => drop(self.read(loaded).await?),
+        }
         let mut tried_another = false;
         loop {
-            let (error, lost) = match self.call(&basis).await {
-                Ok(tokens) => return self.keep(tokens, &basis),
-                Err(Unanswered::Over) => return Err(Stop::Over),
-                Err(Unanswered::Failed { error, lost }) => (error, lost),
+            let (error, basis) = match self.call().await {
+                (Some(basis), Ok(tokens)) => return self.keep(tokens, &basis),
+                (Some(basis), Err(Unanswered::Failed { error, lost })) => {
+                    if lost {
+                        core.change(|state, _| state.answer_lost(&self.flight));
+                    }
+                    (error, basis)
+                }
+                (None, _) | (_, Err(Unanswered::Over)) => return Err(Stop::Over),
             };
             if !error.is_rejected() {
                 let retry_after = error.retry_after_hint();
                 return Err(Stop::Failed(Error::refresh(error), retry_after));
             }
+            self.answered = true;
             if !tried_another
                 && let Ok(loaded) = core.ledger.load(&core).await
                 && let other = self.read(loaded).await?
                 && other.refresh_token() != basis.refresh_token()
             {
                 tried_another = true;
-                basis = other;
+                self.answered = false;
                 continue;
             }
-            return Err(if lost {
-                Stop::Refused(error.outcome_unknown(), EndReason::AnswerLost)
-            } else {
-                Stop::Refused(error, EndReason::Rejected)
-            });
+            return Err(Stop::Refused(error));
         }
     }
 
@@ -160,7 +170,7 @@ impl Pilot {
                 if let Some(saving) = saving {
                     core.ledger.write_soon(&core);
                     // Where it fails again, the session goes on from memory as before.
-                    let _ = saving.await;
+                    let _ = core.ledger.wrote(&core, saving).await;
                 }
                 self.memory()
             }
@@ -171,24 +181,37 @@ impl Pilot {
         self.core.change(|state, _| state.pair(&self.flight)).ok_or(Stop::Over)
     }
 
-    /// Step 3: the refresher, up to three times.
-    async fn call(&self, basis: &Tokens) -> Result<Tokens, Unanswered> {
+    /// Step 3: the refresher, up to three times, with memory's pair. Returns the pair with what came of it.
+    async fn call(&self) -> (Option<Arc<Tokens>>, Result<Tokens, Unanswered>) {
         let core = &self.core;
         let flight = &*self.flight;
-        // The refresher itself and not its `Arc`, whose own future would be around the refresher's: a panic in the destructor
-        // of an answered one is contained only where that one is polled directly.
-        let refresh =
-            || Unless { flight, future: core.call(core.policy.attempt, (*core.refresher).refresh(basis)) };
-        let go_on = |attempt, error| {
-            core.change(|state, after| {
-                let current = state.is_current(flight);
-                if current {
-                    after.event(Event::AttemptFailed { flight: flight.id, attempt, error });
-                }
-                current
-            })
+        let mut presented = None;
+        let call = || {
+            // Looked at before each call: after a pause, the identity may have changed.
+            let pair = core.change(|state, _| state.present(flight));
+            presented.clone_from(&pair);
+            async move {
+                let pair = pair?;
+                // The refresher itself and not its `Arc`, whose own future would be around the refresher's: a panic in the
+                // destructor of an answered one is contained only where that one is polled directly.
+                let refresh = core.call(core.policy.attempt, (*core.refresher).refresh(&pair));
+                Unless { flight, future: refresh }.await
+            }
         };
-        attempts(core, flight.deadline(), refresh, go_on).await
+        let failed = |attempt, lost, error| {
+            core.change(|state, after| {
+                if lost {
+                    state.answer_lost(flight);
+                }
+                if state.is_current(flight) {
+                    after.event(Event::AttemptFailed { flight: flight.id, attempt, error });
+                } else {
+                    after.discard(error);
+                }
+            });
+        };
+        let answer = attempts(core, flight.deadline(), call, failed).await;
+        (presented, answer)
     }
 
     /// The refresher has answered: from here on the old refresh token is spent, and memory has the new one.
@@ -220,7 +243,7 @@ impl Pilot {
             // The lock was lost on the way: what another process wrote since is newer, and counts.
             let locked = core.ledger.lock(&core, flight.id).await;
             match (locked, core.ledger.load(&core).await) {
-                (Locked::Failed(_), _) | (_, Err(_)) => {}
+                (_, Err(_)) => {}
                 (_, Ok(loaded)) => {
                     // Ours is saved here, if nobody else's is there.
                     let Ok(pair) = self.read(loaded).await else { return };
@@ -244,9 +267,8 @@ impl Pilot {
     async fn saved(&self, candidate: &Candidate) -> Result<(), Arc<StoreError>> {
         let waiting = self.core.change(|state, _| state.books.wait_for(&candidate.tokens));
         match waiting {
-            Some(waiting) => {
-                waiting.await.unwrap_or_else(|_| Err(Arc::new(StoreError::new("the store's task ended"))))
-            }
+            Some(waiting) => self.core.ledger.wrote(&self.core, waiting).await,
+
             // Something newer is to be written: a sign-in or a sign-out, which has ended this flight.
             None => Ok(()),
         }
@@ -269,9 +291,12 @@ impl Drop for Pilot {
     /// The runtime dropped the task: the waiters must not wait for it.
     fn drop(&mut self) {
         if self.aboard {
-            let error = Error::detailed(ErrorKind::RefreshUnavailable, "the runtime dropped the refresh");
-            let (now, random) = (self.core.now(), self.core.roll());
-            self.land(|state| state.forsaken(&self.flight, error, now, random, &self.core.policy));
+            // An answer that was there is in memory, and is saved before the next refresh. Whether its save was made nobody
+            // knows: it releases nobody.
+            self.fail(
+                Error::detailed(ErrorKind::RefreshUnavailable, "the runtime dropped the refresh"),
+                None,
+            );
             self.core.ledger.unlock(&self.core, self.flight.id);
         }
     }

@@ -13,7 +13,6 @@ use crate::Tokens;
 ///
 /// Identity is this, never the token's text. Stamps of different sessions do not compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
 pub struct Stamp {
     /// Which sign-in: advances at every sign-in and sign-out.
     pub epoch: u64,
@@ -33,7 +32,7 @@ pub struct Lease {
     stamp: Stamp,
     name: HeaderName,
     value: HeaderValue,
-    unchanged: bool,
+    same_since: u64,
 }
 
 impl Lease {
@@ -49,10 +48,11 @@ impl Lease {
         (&self.name, &self.value)
     }
 
-    /// Whether the refresh that made it gave the same access token as before: a replay with it will hardly do better.
+    /// Whether this is the very access token of that older stamp: the refresh gave the same again. A replay with it will hardly
+    /// do better.
     #[must_use]
-    pub fn is_unchanged(&self) -> bool {
-        self.unchanged
+    pub fn is_unchanged_since(&self, older: Stamp) -> bool {
+        self.stamp.epoch == older.epoch && self.same_since <= older.generation
     }
 }
 
@@ -74,7 +74,8 @@ const SHARDS: usize = 16;
 pub(crate) struct Snapshot {
     pub(crate) stamp: Stamp,
     pub(crate) tokens: Arc<Tokens>,
-    pub(crate) unchanged: bool,
+    /// The first generation with this access token.
+    pub(crate) same_since: u64,
     /// Up to here, by `elapsed`, the lease is given without a look at the state. `None`: for ever.
     pub(crate) fresh_until: Option<Duration>,
     /// Set under the state's lock while requests have to look at the state although the token is fresh: it was rejected
@@ -95,11 +96,11 @@ impl Snapshot {
         tokens: Arc<Tokens>,
         (name, mut value): (HeaderName, HeaderValue),
         fresh_until: Option<Duration>,
-        unchanged: bool,
+        same_since: u64,
     ) -> Self {
         value.set_sensitive(true);
         let held = AtomicBool::new(false);
-        Self { stamp, tokens, unchanged, fresh_until, held, name, value, shards: Box::default() }
+        Self { stamp, tokens, same_since, fresh_until, held, name, value, shards: Box::default() }
     }
 
     /// Whether the fast path may use it at this time.
@@ -107,9 +108,13 @@ impl Snapshot {
         !self.held.load(Ordering::Acquire) && self.fresh_until.is_none_or(|until| now < until)
     }
 
+    pub(crate) fn header_name(&self) -> &HeaderName {
+        &self.name
+    }
+
     pub(crate) fn lease(&self) -> Lease {
         let (name, value) = self.shards[shard()].0.get_or_init(|| self.copy());
-        Lease { stamp: self.stamp, name: name.clone(), value: value.clone(), unchanged: self.unchanged }
+        Lease { stamp: self.stamp, name: name.clone(), value: value.clone(), same_since: self.same_since }
     }
 
     /// The header in buffers of its own.
@@ -147,7 +152,7 @@ mod tests {
     fn a_lease_shows_nothing_of_its_token() {
         let tokens = Tokens::new("topsecret").unwrap();
         let header = Bearer.prepare(&tokens).unwrap();
-        let snapshot = Snapshot::new(Stamp::new(1, 0), Arc::new(tokens), header, None, false);
+        let snapshot = Snapshot::new(Stamp::new(1, 0), Arc::new(tokens), header, None, 0);
 
         let lease = snapshot.lease();
 

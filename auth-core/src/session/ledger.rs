@@ -38,12 +38,21 @@ struct Desk {
     jobs: VecDeque<Job>,
     /// A write may be due.
     write: bool,
-    /// The worker's number, and when it is taken for dead.
-    worker: Option<(u64, Duration)>,
+    worker: Option<Alive>,
     workers: u64,
     guard: Option<Box<dyn StoreGuard>>,
     /// Flights that asked for the lock and have not given it back.
     holders: Vec<FlightId>,
+}
+
+/// A worker that has not been polled by then was spawned on a runtime that nobody drives.
+const FIRST_POLL: Duration = Duration::from_secs(1);
+
+/// The worker's number, and when it is taken for dead.
+#[derive(Clone, Copy)]
+struct Alive {
+    number: u64,
+    until: Duration,
 }
 
 enum Job {
@@ -69,16 +78,55 @@ impl Ledger {
 
     /// The store's lock, for a flight.
     pub(crate) async fn lock(&self, core: &Arc<Core>, flight: FlightId) -> Locked {
-        let (sender, receiver) = oneshot::channel();
-        self.submit(core, |desk| desk.jobs.push_back(Job::Lock(flight, sender)));
-        receiver.await.unwrap_or_else(|_| Locked::Failed(StoreError::new(Dropped)))
+        self.ask(core, |sender| Job::Lock(flight, sender)).await.unwrap_or_else(Locked::Failed)
     }
 
     /// What the store holds.
     pub(crate) async fn load(&self, core: &Arc<Core>) -> Result<Option<Tokens>, StoreError> {
-        let (sender, receiver) = oneshot::channel();
-        self.submit(core, |desk| desk.jobs.push_back(Job::Load(sender)));
-        receiver.await.unwrap_or_else(|_| Err(StoreError::new(Dropped)))
+        self.ask(core, Job::Load).await.unwrap_or_else(Err)
+    }
+
+    /// Puts a job on the desk and waits for its answer. A worker that takes longer than any one of its calls may is dead:
+    /// it is replaced, and the job with it.
+    async fn ask<T>(
+        &self,
+        core: &Arc<Core>,
+        job: impl Fn(oneshot::Sender<T>) -> Job,
+    ) -> Result<T, StoreError> {
+        loop {
+            let (sender, mut receiver) = oneshot::channel();
+            self.submit(core, |desk| desk.jobs.push_back(job(sender)));
+            while !self.is_dead(core) {
+                if let Some(answer) = core.within(core.longest_call(), &mut receiver).await {
+                    return answer.map_err(|_| StoreError::new(Dropped));
+                }
+            }
+        }
+    }
+
+    /// Waits for a write. A worker that is dead is replaced meanwhile.
+    pub(crate) async fn wrote(&self, core: &Arc<Core>, mut receiver: oneshot::Receiver<Wrote>) -> Wrote {
+        loop {
+            match core.within(core.longest_call(), &mut receiver).await {
+                Some(answer) => return answer.unwrap_or_else(|_| Err(Arc::new(StoreError::new(Dropped)))),
+                None if self.is_dead(core) => self.replace_worker(core),
+                None => {}
+            }
+        }
+    }
+
+    fn is_dead(&self, core: &Core) -> bool {
+        let now = core.now();
+        self.desk().worker.is_some_and(|worker| now >= worker.until)
+    }
+
+    /// Nobody drives the worker: another one takes over, and makes the write that it may have been about to make.
+    pub(crate) fn replace_worker(&self, core: &Arc<Core>) {
+        self.submit(core, |desk| {
+            if let Some(worker) = &mut desk.worker {
+                worker.until = Duration::ZERO;
+            }
+        });
     }
 
     /// Gives the lock back, soon. Never waited for.
@@ -93,37 +141,52 @@ impl Ledger {
 
     fn submit(&self, core: &Arc<Core>, add: impl FnOnce(&mut Desk)) {
         let now = core.now();
-        let start = {
+        let number = {
             let mut desk = self.desk();
             add(&mut desk);
-            if desk.worker.is_some_and(|(_, until)| now < until) {
-                return;
+            match desk.worker {
+                Some(worker) if now < worker.until => return,
+                None if desk.jobs.is_empty() && !desk.write => return,
+                // One that is replaced may have been about to write.
+                Some(_) => desk.write = true,
+                None => {}
             }
-            // A worker that is replaced may have been about to write.
-            desk.write |= desk.worker.is_some();
             desk.workers += 1;
-            desk.worker = Some((desk.workers, now + core.patience_with_worker()));
+            desk.worker = Some(Alive { number: desk.workers, until: now + FIRST_POLL });
             desk.workers
         };
-        core.runtime.spawn(work(core, start));
+        core.runtime.spawn(work(core, number));
     }
 
-    /// The next thing to do; `None`: nothing, or another worker has taken over. Says how long this one may take.
+    /// The next thing to do; `None`: nothing, or another worker has taken over.
     fn next(&self, me: u64, until: Duration) -> Option<Work> {
         let mut desk = self.desk();
-        if desk.worker.is_none_or(|(worker, _)| worker != me) {
+        if !desk.is_worker(me) {
             return None;
         }
-        let work = match desk.jobs.pop_front() {
-            Some(job) => Some(Work::Job(job)),
-            None => std::mem::take(&mut desk.write).then_some(Work::Write),
+        // What is to be written is written before the lock is given back: under it, and not after somebody else.
+        let unlocks = matches!(desk.jobs.front(), None | Some(Job::Unlock(_)));
+        let work = if unlocks && std::mem::take(&mut desk.write) {
+            Some(Work::Write)
+        } else {
+            desk.jobs.pop_front().map(Work::Job)
         };
-        desk.worker = work.is_some().then_some((me, until));
+        desk.worker = work.is_some().then_some(Alive { number: me, until });
         work
     }
 
+    /// Another call begins.
+    fn begins(&self, me: u64, until: Duration) {
+        let mut desk = self.desk();
+        if desk.is_worker(me) {
+            desk.worker = Some(Alive { number: me, until });
+        }
+    }
+}
+
+impl Desk {
     fn is_worker(&self, me: u64) -> bool {
-        self.desk().worker.is_some_and(|(worker, _)| worker == me)
+        self.worker.is_some_and(|worker| worker.number == me)
     }
 }
 
@@ -132,9 +195,9 @@ impl Ledger {
 struct Dropped;
 
 impl Core {
-    /// The longest one piece of work may take: a lock, a load, two writes and a release.
-    fn patience_with_worker(&self) -> Duration {
-        self.policy.store_lock * 2 + self.policy.store_call * 6
+    /// Longer than any one call of the store may take.
+    fn longest_call(&self) -> Duration {
+        self.policy.store_lock.max(self.policy.store_call) + Duration::from_secs(1)
     }
 }
 
@@ -143,7 +206,7 @@ fn work(core: &Arc<Core>, me: u64) -> BoxFuture<'static, ()> {
     Box::pin(async move {
         let worker = worker;
         loop {
-            let until = worker.core.now() + worker.core.patience_with_worker();
+            let until = worker.core.now() + worker.core.longest_call();
             match worker.core.ledger.next(worker.me, until) {
                 Some(Work::Job(job)) => worker.job(job).await,
                 Some(Work::Write) => {
@@ -167,9 +230,10 @@ impl Worker {
     /// A call of the store, for as long as this is the worker. Once replaced, it does not go on with a write that has been
     /// overtaken by then.
     async fn call<F: Future>(&self, limit: Duration, call: F) -> Result<F::Output, NoAnswer> {
+        self.core.ledger.begins(self.me, self.core.now() + self.core.longest_call());
         let mut call = std::pin::pin!(self.core.call(limit, call));
         std::future::poll_fn(|cx| {
-            if self.core.ledger.is_worker(self.me) {
+            if self.core.ledger.desk().is_worker(self.me) {
                 call.as_mut().poll(cx)
             } else {
                 Poll::Ready(Err(NoAnswer::TimedOut))
@@ -229,7 +293,7 @@ impl Worker {
     async fn put_back(&self, guard: Box<dyn StoreGuard>) {
         let spare = {
             let mut desk = self.core.ledger.desk();
-            let mine = desk.worker.is_some_and(|(worker, _)| worker == self.me);
+            let mine = desk.is_worker(self.me);
             if mine && !desk.holders.is_empty() && desk.guard.is_none() {
                 desk.guard = Some(guard);
                 None
@@ -295,7 +359,7 @@ impl Worker {
     }
 
     fn answer(&self, order: &Order, wrote: Wrote) {
-        if !self.core.ledger.is_worker(self.me) {
+        if !self.core.ledger.desk().is_worker(self.me) {
             return;
         }
         self.core.change(|state, after| {
@@ -316,7 +380,14 @@ impl Worker {
         let mut guard = match guard {
             Some(guard) => Some(guard),
             None => match self.take_lock().await {
-                Ok(taken) => taken,
+                Ok(Some(mut taken)) => {
+                    // Nobody held the lock since the flight's load: what another process wrote meanwhile comes first.
+                    if order.origin == Origin::Flight && !self.is_known(order, &mut taken).await {
+                        return (Err(StoreError::conflict()), Some(taken));
+                    }
+                    Some(taken)
+                }
+                Ok(None) => None,
                 Err(error) if order.origin != Origin::Identity => return (Err(error), None),
                 Err(_) => {
                     self.core.change(|_, after| after.event(Event::WrittenUnlocked));
@@ -329,6 +400,14 @@ impl Worker {
             wrote = self.write_once(order, guard.as_mut()).await;
         }
         (wrote, guard)
+    }
+
+    /// Whether the store holds what this session knows of, or what it is about to write.
+    async fn is_known(&self, order: &Order, guard: &mut Box<dyn StoreGuard>) -> bool {
+        match self.call(self.core.policy.store_call, guard.load()).await {
+            Ok(Ok(loaded)) => self.core.change(|state, _| state.books.knows(loaded.as_ref(), order)),
+            _ => false,
+        }
     }
 
     async fn write_once(
@@ -368,7 +447,7 @@ impl Drop for Worker {
     fn drop(&mut self) {
         let abandoned = {
             let mut desk = self.core.ledger.desk();
-            if desk.worker.is_none_or(|(worker, _)| worker != self.me) {
+            if !desk.is_worker(self.me) {
                 return;
             }
             desk.worker = None;

@@ -34,13 +34,14 @@ impl Events {
         !self.listeners.is_empty()
     }
 
-    /// Queues events in order. Returns whether a delivery has to be started.
-    pub(crate) fn push(&self, events: impl IntoIterator<Item = Event>) -> bool {
+    /// Queues events in order. Returns whether a delivery has to be started. Where nobody listens the events are left to the
+    /// caller: their errors are not dropped here, under the state's lock.
+    pub(crate) fn push(&self, events: &mut Vec<Event>) -> bool {
         if self.listeners.is_empty() {
             return false;
         }
         let mut inbox = self.inbox();
-        inbox.waiting.extend(events);
+        inbox.waiting.extend(events.drain(..));
         !inbox.waiting.is_empty() && !std::mem::replace(&mut inbox.delivering, true)
     }
 

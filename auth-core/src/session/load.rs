@@ -71,9 +71,15 @@ impl Loader {
 
     async fn acquire(&self, deadline: Duration) -> Result<(), Failed> {
         let core = &self.core;
-        let call = || async { Some(core.call(core.policy.attempt, (*core.refresher).acquire()).await) };
-        let go_on = |_, _| core.change(|state, _| state.is_loading(self.id));
-        let tokens = match attempts(core, deadline, call, go_on).await {
+        let call = || async {
+            let wanted = core.change(|state, _| state.is_loading(self.id));
+            if wanted {
+                Some(core.call(core.policy.attempt, (*core.refresher).acquire()).await)
+            } else {
+                None
+            }
+        };
+        let tokens = match attempts(core, deadline, call, |_, _, _| {}).await {
             Ok(Some(tokens)) => tokens,
             Ok(None) => {
                 core.change(|state, after| {
@@ -115,7 +121,7 @@ impl Loader {
         });
         if let Some(saving) = saving {
             // Where it fails the session goes on from memory, as after a refresh.
-            let _ = saving.await;
+            let _ = core.ledger.wrote(core, saving).await;
         }
         core.change(|state, after| {
             let tokens = Arc::clone(&candidate.tokens);
@@ -155,6 +161,7 @@ impl Drop for Loader {
         if self.aboard {
             let error = Error::detailed(ErrorKind::Store, "the store could not be read to the end");
             self.fail(&Failed { error, cools: None });
+            self.core.ledger.unlock(&self.core, self.id);
         }
     }
 }

@@ -15,6 +15,17 @@ pub enum PersistFailure {
     Fail,
 }
 
+/// Whether requests that waited for one refresh start again in the order in which they joined it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReplayOrder {
+    /// One after the other, in that order.
+    #[default]
+    Fifo,
+    /// All at once, in no order. For programs that run thousands of requests over many threads and do not care.
+    Unordered,
+}
+
 /// A session's numbers. All times are durations of the runtime's monotonic clock.
 #[derive(Clone, Debug)]
 pub(crate) struct Policy {
@@ -54,6 +65,7 @@ pub(crate) struct Policy {
     /// How many requests may wait for one flight: 65,536.
     pub(crate) max_waiters: usize,
     pub(crate) persist_failure: PersistFailure,
+    pub(crate) replay_order: ReplayOrder,
 }
 
 impl Default for Policy {
@@ -79,6 +91,7 @@ impl Default for Policy {
             patience: Duration::from_millis(500),
             max_waiters: 65_536,
             persist_failure: PersistFailure::default(),
+            replay_order: ReplayOrder::default(),
         }
     }
 }

@@ -9,15 +9,18 @@
 //! 3. Whoever leaves, at whatever time and for whatever reason, leaves the line whole (1, 2 hold).
 //! 4. A waiter is woken once: with the baton, with the error, or when the queue opens.
 //! 5. A holder that is never polled cannot stop the others: each tick in which the baton has not moved is charged, and
-//!    when the charges reach the queue's patience the queue *opens*: everybody goes, in ticket order as far as that can be had.
+//!    before the charges exceed the queue's patience the queue *opens*: everybody goes, in ticket order as far as that can be
+//!    had. Where nobody drives the timer, a waiter that is polled opens it (`look`).
 //!
 //! Wakers are cloned before the lock is taken, collected under it, and woken and dropped after it.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use crate::Error;
+use crate::contain::wake;
 
 /// How often the timer looks within one patience.
 pub(crate) const TICKS: u32 = 10;
@@ -32,9 +35,13 @@ struct Line {
     slots: VecDeque<Slot>,
     next: u64,
     gone: usize,
-    /// Whether the baton has moved since the last tick, and how many ticks it had not.
-    moved: bool,
+    /// How often the baton has moved.
+    moves: u64,
+    /// What the last tick saw of that, and how many ticks saw no move.
+    ticked: u64,
     charges: u32,
+    /// What the last look saw of it, and when that was first seen.
+    looked: Option<(u64, Duration)>,
 }
 
 enum Phase {
@@ -68,8 +75,16 @@ pub(crate) enum Tick {
 
 impl Queue {
     pub(crate) fn new() -> Self {
-        let line =
-            Line { phase: Phase::Closed, slots: VecDeque::new(), next: 0, gone: 0, moved: false, charges: 0 };
+        let line = Line {
+            phase: Phase::Closed,
+            slots: VecDeque::new(),
+            next: 0,
+            gone: 0,
+            moves: 0,
+            ticked: 0,
+            charges: 0,
+            looked: None,
+        };
         Self { line: Mutex::new(line) }
     }
 
@@ -134,7 +149,7 @@ impl Queue {
         };
         drop(parked);
         if let Some(next) = next {
-            next.wake();
+            wake(next);
         }
     }
 
@@ -146,10 +161,12 @@ impl Queue {
                 return;
             }
             line.phase = Phase::Draining;
-            line.pass()
+            let first = line.pass();
+            line.ticked = line.moves;
+            first
         };
         if let Some(first) = first {
-            first.wake();
+            wake(first);
         }
     }
 
@@ -177,7 +194,7 @@ impl Queue {
         };
         drop(replaced);
         for waker in woken {
-            waker.wake();
+            wake(waker);
         }
     }
 
@@ -185,18 +202,47 @@ impl Queue {
     pub(crate) fn tick(&self) -> Tick {
         {
             let mut line = self.line();
-            if !matches!(line.phase, Phase::Draining) || line.waiting() == 0 {
-                return Tick::Done;
+            match line.phase {
+                Phase::Closed => return Tick::Going,
+                Phase::Draining if line.waiting() > 0 => {}
+                Phase::Draining | Phase::Open | Phase::Failed(_) => return Tick::Done,
             }
-            if !std::mem::take(&mut line.moved) {
+            if line.ticked == line.moves {
                 line.charges += 1;
             }
-            if line.charges < TICKS {
+            line.ticked = line.moves;
+            // One less than a whole patience: the baton may have stood still for almost a tick before the first.
+            if line.charges + 1 < TICKS {
                 return Tick::Going;
             }
         }
         self.open();
         Tick::Opened
+    }
+}
+
+impl Queue {
+    /// A waiter's look at a queue that drains: opens it where the baton has stood still for `patience` since it was first
+    /// looked at.
+    pub(crate) fn look(&self, now: Duration, patience: Duration) {
+        {
+            let mut line = self.line();
+            if !matches!(line.phase, Phase::Draining) {
+                return;
+            }
+            match line.looked {
+                Some((moves, since)) if moves == line.moves => {
+                    if now.saturating_sub(since) < patience {
+                        return;
+                    }
+                }
+                _ => {
+                    line.looked = Some((line.moves, now));
+                    return;
+                }
+            }
+        }
+        self.open();
     }
 }
 
@@ -221,7 +267,7 @@ impl Line {
         let Place::Waiting(parked) = &mut front.place else { return None };
         let waker = parked.take();
         front.place = Place::Baton;
-        self.moved = true;
+        self.moves += 1;
         waker
     }
 
@@ -247,145 +293,4 @@ impl Line {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ErrorKind;
-    use futures::task::{ArcWake, waker};
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    #[derive(Default)]
-    struct Woken(AtomicUsize);
-
-    impl ArcWake for Woken {
-        fn wake_by_ref(this: &Arc<Self>) {
-            this.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    struct Waiter(u64, Arc<Woken>);
-
-    impl Waiter {
-        fn join(queue: &Queue) -> Self {
-            Self(queue.join(usize::MAX).unwrap(), Arc::default())
-        }
-
-        fn poll(&self, queue: &Queue) -> Poll<Result<(), ErrorKind>> {
-            let waker = waker(Arc::clone(&self.1));
-            queue.poll_turn(self.0, &mut Context::from_waker(&waker)).map_err(|error| error.kind())
-        }
-
-        fn woken(&self) -> usize {
-            self.1.0.load(Ordering::Relaxed)
-        }
-    }
-
-    fn parked(queue: &Queue, count: usize) -> Vec<Waiter> {
-        let waiters: Vec<_> = (0..count).map(|_| Waiter::join(queue)).collect();
-        assert!(waiters.iter().all(|waiter| waiter.poll(queue).is_pending()));
-        waiters
-    }
-
-    #[test]
-    fn the_baton_goes_down_the_line_one_by_one() {
-        let queue = Queue::new();
-        let waiters = parked(&queue, 3);
-
-        queue.release();
-
-        for (at, waiter) in waiters.iter().enumerate() {
-            assert_eq!(waiter.woken(), 1);
-            assert!(
-                waiters[at + 1..].iter().all(|later| later.woken() == 0 && later.poll(&queue).is_pending())
-            );
-            assert_eq!(waiter.poll(&queue), Poll::Ready(Ok(())));
-            queue.leave(waiter.0);
-        }
-        assert_eq!(queue.waiting(), 0);
-        assert_eq!(queue.tick(), Tick::Done);
-    }
-
-    /// I5: a dropped waiter gives up its place.
-    #[test]
-    fn whoever_leaves_leaves_the_line_whole() {
-        let queue = Queue::new();
-        let waiters = parked(&queue, 4);
-
-        queue.leave(waiters[0].0);
-        queue.release();
-        assert_eq!(waiters[1].woken(), 1);
-        queue.leave(waiters[2].0);
-        queue.leave(waiters[2].0);
-        queue.leave(waiters[1].0);
-
-        assert_eq!(waiters[3].woken(), 1);
-        assert_eq!(waiters[3].poll(&queue), Poll::Ready(Ok(())));
-        assert_eq!(queue.waiting(), 1);
-    }
-
-    #[test]
-    fn a_holder_that_was_never_polled_finds_its_baton() {
-        let queue = Queue::new();
-        let waiter = Waiter::join(&queue);
-
-        queue.release();
-
-        assert_eq!(waiter.poll(&queue), Poll::Ready(Ok(())));
-    }
-
-    #[test]
-    fn a_failure_reaches_all_and_wakes_each_once() {
-        let queue = Queue::new();
-        let waiters = parked(&queue, 3);
-
-        queue.fail(Error::new(ErrorKind::SignedOut));
-        queue.fail(Error::new(ErrorKind::SessionEnded));
-        queue.release();
-
-        for waiter in &waiters {
-            assert_eq!(waiter.woken(), 1);
-            assert_eq!(waiter.poll(&queue), Poll::Ready(Err(ErrorKind::SignedOut)));
-        }
-    }
-
-    /// C4b: the patience is one for the whole queue: ticks in which the baton moved are free, the others add up.
-    #[test]
-    fn charges_add_up_to_the_patience() {
-        let queue = Queue::new();
-        let waiters = parked(&queue, 3);
-        queue.release();
-        assert_eq!(queue.tick(), Tick::Going, "the baton was given just now: not charged");
-
-        for _ in 0..TICKS / 2 {
-            assert_eq!(queue.tick(), Tick::Going);
-        }
-        queue.leave(waiters[0].0);
-        assert_eq!(queue.tick(), Tick::Going, "not charged");
-        for _ in 0..TICKS / 2 - 1 {
-            assert_eq!(queue.tick(), Tick::Going);
-        }
-        assert_eq!(queue.tick(), Tick::Opened);
-
-        assert_eq!(waiters[2].woken(), 1);
-        assert_eq!(waiters[2].poll(&queue), Poll::Ready(Ok(())));
-        assert_eq!(queue.tick(), Tick::Done);
-    }
-
-    /// C16: the queue is bounded by those who are in line, not by those who left.
-    #[test]
-    fn those_who_left_take_no_room() {
-        let queue = Queue::new();
-        let first = queue.join(2).unwrap();
-        let _second = queue.join(2).unwrap();
-        assert_eq!(queue.join(2), None);
-
-        queue.leave(first);
-        assert_eq!(queue.join(2), Some(2));
-
-        for _ in 0..1000 {
-            let number = queue.join(3).unwrap();
-            queue.leave(number);
-        }
-        assert!(queue.line().slots.len() < 100, "places given up are given back");
-    }
-}
+mod tests;

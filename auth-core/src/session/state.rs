@@ -30,9 +30,13 @@
 //! | 12 | expired; cooldown runs | the failed flight's error |
 //! | 13 | expired | start the flight, join |
 
-mod change;
+mod candidate;
+mod identity;
+mod landing;
 
-pub(crate) use change::{Candidate, Landing, Leftovers, Obtained, Times};
+pub(crate) use candidate::{Candidate, Times};
+pub(crate) use identity::Leftovers;
+pub(crate) use landing::{Landing, Obtained};
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -52,7 +56,7 @@ pub(crate) struct State {
     /// The flight that is up. It belongs to the current epoch and replaces the newest token.
     pub(super) flight: Option<Slot>,
     /// A flight that was ended from outside because its deadline had passed, and whose driver has not been heard of
-    /// since: it may still bring its answer, as long as no other flight has started.
+    /// since: it may still bring its answer, until another flight presents the pair.
     pub(super) lapsed: Option<Arc<Flight>>,
     pub(super) load: Option<Loading>,
     pub(super) cooldown: Option<Cooldown>,
@@ -93,7 +97,9 @@ pub(super) struct Active {
     /// The newest generation was rejected by the server.
     pub(super) rejected: bool,
     /// The refresh token is dead, and why.
-    pub(super) draining: Option<EndReason>,
+    pub(super) draining: Option<(EndReason, Error)>,
+    /// The pair was presented, and the answer may have been lost.
+    pub(super) lost: bool,
 }
 
 pub(super) struct Slot {
@@ -208,8 +214,8 @@ impl State {
             return Decision::Join(Arc::clone(&slot.flight));
         }
         // 5a
-        if let Some(reason) = active.why_not_refresh(now) {
-            return self.end(reason, None);
+        if let Some((reason, error)) = active.why_not_refresh(now) {
+            return self.end(reason, error);
         }
         // 5b
         if let Some(error) = cooling {
@@ -255,8 +261,8 @@ impl State {
                     return Decision::Use(snapshot);
                 }
                 // 11
-                if let Some(reason) = why_not {
-                    return self.end(reason, None);
+                if let Some((reason, error)) = why_not {
+                    return self.end(reason, error);
                 }
                 // 12
                 if let Some(error) = cooling {
@@ -284,13 +290,13 @@ impl State {
         if let Some(slot) = &self.flight {
             return Decision::Join(Arc::clone(&slot.flight));
         }
-        if let Some(reason) = active.why_not_refresh(now) {
-            return Decision::Fail(Error::ended(reason, None));
+        if let Some((_, error)) = active.why_not_refresh(now) {
+            return Decision::Fail(error);
         }
         Decision::Start(self.start(Cause::Forced, now, policy))
     }
 
-    /// As a new request, but a token that is valid for less than `least` counts as expired.
+    /// As a new request, but a token that is valid for less than `least` is refreshed, where that can help.
     fn valid_for(&mut self, least: Duration, now: Duration, policy: &Policy) -> Decision {
         let cooling = self.cooling(now);
         let Phase::Active(active) = &self.phase else {
@@ -302,11 +308,9 @@ impl State {
         if let Some(slot) = &self.flight {
             return Decision::Join(Arc::clone(&slot.flight));
         }
-        if let Some(reason) = active.why_not_refresh(now) {
-            return Decision::Fail(Error::ended(reason, None));
-        }
-        if let Some(error) = cooling {
-            return Decision::Fail(error);
+        // It is valid, if not for as long: better than nothing where nothing better can be had now.
+        if cooling.is_some() || active.why_not_refresh(now).is_some() {
+            return Decision::Use(Arc::clone(&active.snapshot));
         }
         Decision::Start(self.start(Cause::Proactive, now, policy))
     }
@@ -372,12 +376,8 @@ impl State {
         Some((oldest + policy.window).saturating_sub(now))
     }
 
-    /// Puts a new flight into the slot. A flight that lapsed must not present the refresh token beside it.
+    /// Puts a new flight into the slot.
     fn start(&mut self, cause: Cause, now: Duration, policy: &Policy) -> Arc<Flight> {
-        if let Some(lapsed) = self.lapsed.take() {
-            lapsed.overtake();
-            self.trash.flights.push(lapsed);
-        }
         let from = self.newest().unwrap_or(Stamp::new(self.epoch, 0));
         let deadline = now + policy.flight;
         let flight = Arc::new(Flight::new(self.next_id(), cause, from, deadline));
@@ -401,16 +401,17 @@ impl State {
 
 impl Active {
     /// Why a refresh would be of no use, if it would not.
-    fn why_not_refresh(&self, now: Duration) -> Option<EndReason> {
-        if let Some(reason) = self.draining {
-            return Some(reason);
+    fn why_not_refresh(&self, now: Duration) -> Option<(EndReason, Error)> {
+        if let Some(dead) = &self.draining {
+            return Some(dead.clone());
         }
+        let ended = |reason| (reason, Error::ended(reason, None));
         if !self.refreshable {
-            return Some(EndReason::NotRefreshable);
+            return Some(ended(EndReason::NotRefreshable));
         }
         // A refresher that needs no refresh token is not bound to its lifetime.
         let dead = self.pair.refresh_token().is_some() && self.refresh_expires.is_some_and(|at| now >= at);
-        dead.then_some(EndReason::RefreshTokenExpired)
+        dead.then(|| ended(EndReason::RefreshTokenExpired))
     }
 }
 

@@ -12,7 +12,8 @@ use super::core::Core;
 use super::flight::{Flight, Promise};
 use super::ledger::store_error;
 use super::turn::{Place, Turn};
-use crate::{Error, ErrorKind};
+use crate::contain::quiet;
+use crate::{BoxFuture, Error, ErrorKind};
 
 /// Waits for a ticket's turn. Dropped, it gives up the place.
 pub(crate) struct WaitTurn<'a> {
@@ -41,10 +42,12 @@ impl Future for WaitTurn<'_> {
                 this.place = None;
                 return Poll::Ready(Err(Error::new(ErrorKind::Reentrant)));
             }
-            if flight.is_past_deadline(this.core.now()) {
+            let now = this.core.now();
+            if flight.is_past_deadline(now) {
                 this.core.look_now();
-                turn = flight.queue.poll_turn(place.number, cx);
             }
+            flight.queue.look(now, this.core.policy.patience);
+            turn = flight.queue.poll_turn(place.number, cx);
         }
         let outcome = ready!(turn);
         let Some(place) = this.place.take() else {
@@ -67,14 +70,17 @@ impl Core {
     ) -> Result<(), Error> {
         let mut outcome = promise.wait();
         std::future::poll_fn(|cx| {
-            let mut polled = Pin::new(&mut outcome).poll(cx);
+            // `Shared` wakes all who wait under its own lock: a waker that panics there would poison it for the others.
+            let waker = quiet(cx.waker());
+            let mut cx = Context::from_waker(&waker);
+            let mut polled = Pin::new(&mut outcome).poll(&mut cx);
             if polled.is_pending() {
                 if self.id.is_inside() {
                     return Poll::Ready(Err(Error::new(ErrorKind::Reentrant)));
                 }
                 if flight.is_none_or(|flight| flight.is_past_deadline(self.now())) {
                     self.look_now();
-                    polled = Pin::new(&mut outcome).poll(cx);
+                    polled = Pin::new(&mut outcome).poll(&mut cx);
                 }
             }
             polled.map(|outcome| outcome.unwrap_or_else(|_| Err(Error::new(ErrorKind::SessionChanged))))
@@ -85,21 +91,19 @@ impl Core {
 
 /// The store's answer to a sign-in or a sign-out, which is in force already. Awaiting it is optional.
 pub struct Written {
-    inner: Inner,
-}
-
-enum Inner {
-    Failed(Option<Error>),
-    Waiting(oneshot::Receiver<Wrote>),
+    answer: BoxFuture<'static, Result<(), Error>>,
 }
 
 impl Written {
     pub(crate) fn failed(error: Error) -> Self {
-        Self { inner: Inner::Failed(Some(error)) }
+        Self { answer: Box::pin(std::future::ready(Err(error))) }
     }
 
-    pub(crate) fn waiting(receiver: oneshot::Receiver<Wrote>) -> Self {
-        Self { inner: Inner::Waiting(receiver) }
+    pub(crate) fn waiting(core: &Arc<Core>, receiver: oneshot::Receiver<Wrote>) -> Self {
+        let core = Arc::clone(core);
+        let answer =
+            async move { core.ledger.wrote(&core, receiver).await.map_err(|error| store_error(&error)) };
+        Self { answer: Box::pin(answer) }
     }
 }
 
@@ -107,14 +111,7 @@ impl Future for Written {
     type Output = Result<(), Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.inner {
-            Inner::Failed(error) => Poll::Ready(error.take().map_or(Ok(()), Err)),
-            Inner::Waiting(receiver) => Poll::Ready(match ready!(Pin::new(receiver).poll(cx)) {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => Err(store_error(&error)),
-                Err(_) => Err(Error::detailed(ErrorKind::Store, "the session has gone")),
-            }),
-        }
+        self.answer.as_mut().poll(cx)
     }
 }
 

@@ -2,11 +2,14 @@
 //!
 //! All of it in virtual time, on scripted parts, by hand.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
+#![allow(unreachable_pub, reason = "these modules are one program")]
 
+mod apart;
 mod attaching;
 mod bodies;
 mod cancellation;
 mod challenges;
+mod edges;
 mod endings;
 mod events;
 mod executors;

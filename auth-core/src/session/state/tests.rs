@@ -27,8 +27,11 @@ fn header() -> (HeaderName, HeaderValue) {
 
 fn candidate(name: u64, lifetime: Option<Duration>) -> Candidate {
     let tokens = Tokens::new(format!("T{name}")).unwrap().with_refresh_token(format!("R{name}"));
-    let times =
-        Times { expires: lifetime.map(|left| NOW + left), soft: lifetime.map(|left| NOW + left * 4 / 5) };
+    let times = Times {
+        expires: lifetime.map(|left| NOW + left),
+        soft: lifetime.map(|left| NOW + left * 4 / 5),
+        granted: None,
+    };
     Candidate {
         tokens: Arc::new(tokens),
         header: Ok(header()),
@@ -393,8 +396,25 @@ fn a_token_that_is_valid_for_too_short_counts_as_expired_for_who_asks() {
     assert_eq!(joined(table.ask(Ask::Valid(s(3601)))), flight.id);
     assert_eq!(used(table.ask(Ask::New)), 0);
     table.crash(&flight);
-    assert_eq!(failed(table.ask(Ask::Valid(s(3601)))), ErrorKind::RefreshUnavailable);
-    assert_eq!(used(table.ask(Ask::Valid(s(3600)))), 0);
+    assert_eq!(
+        used(table.ask(Ask::Valid(s(3601)))),
+        0,
+        "it cools down: what is valid is better than nothing"
+    );
+    let mut table = Table::fresh();
+    table.drain();
+    assert_eq!(used(table.ask(Ask::Valid(s(3601)))), 0);
+}
+
+/// P3: a refresh that cannot do better is not made.
+#[test]
+fn what_no_refresh_can_give_is_not_asked_for_again() {
+    let mut granted = candidate(0, Some(s(60)));
+    granted.times.granted = Some(s(60));
+    let mut table = Table::signed_in(granted);
+
+    assert_eq!(used(table.ask(Ask::Valid(s(61)))), 0);
+    started(table.ask_at(Ask::Valid(s(60)), NOW + s(1)));
 }
 
 #[test]
@@ -406,7 +426,7 @@ fn a_flight_past_its_deadline_is_ended_by_whoever_looks() {
 
     let (landing, _) = table.state.expire(deadline, 0, &table.policy);
 
-    assert!(matches!(landing, Some(Landing::Failed { .. })));
+    assert!(matches!(landing, Some((_, Landing::Failed { .. }))));
     assert!(table.state.flight.is_none() && !table.state.holds());
     assert!(table.state.is_current(&flight), "its answer may still come");
 
@@ -425,11 +445,37 @@ fn a_lapsed_flight_is_overtaken_by_the_next_one() {
     drop(table.state.expire(later, 0, &table.policy));
 
     let next = started(table.ask_at(Ask::Forced(None), later));
+    assert!(!lapsed.is_overtaken(), "until the next presents the token its answer is welcome");
+    let presented = table.state.present(&next).unwrap();
 
+    assert_eq!(presented.refresh_token().unwrap().reveal(), "R0");
     assert!(lapsed.is_overtaken() && !next.is_overtaken());
     let fresh = candidate(1, None);
     assert!(matches!(table.state.obtained(&lapsed, &fresh, later, &table.policy), Obtained::Overtaken));
     assert!(table.state.is_current(&next));
+}
+
+#[test]
+fn a_late_answer_is_what_the_next_flight_presents() {
+    let mut table = Table::fresh();
+    let lapsed = started(table.reject());
+    let later = NOW + table.policy.flight;
+    drop(table.state.expire(later, 0, &table.policy));
+    let next = started(table.ask_at(Ask::Forced(None), later));
+
+    let late = candidate(1, None);
+    assert!(matches!(table.state.obtained(&lapsed, &late, later, &table.policy), Obtained::Save));
+    let landing = table.state.land(&lapsed, late, Ok(()), later, 0, &table.policy);
+
+    assert!(matches!(landing, Landing::Published { .. }));
+    assert_eq!(table.state.present(&next).unwrap().refresh_token().unwrap().reveal(), "R1");
+    let fresh = candidate(2, None);
+    assert!(matches!(table.state.obtained(&next, &fresh, later, &table.policy), Obtained::Save));
+    assert!(matches!(
+        table.state.land(&next, fresh, Ok(()), later, 0, &table.policy),
+        Landing::Published { .. }
+    ));
+    assert_eq!(table.stamp().generation, 2);
 }
 
 #[test]
@@ -442,7 +488,7 @@ fn a_save_past_its_deadline_is_published_from_memory() {
 
     let (landing, _) = table.state.expire(NOW + table.policy.save(), 0, &table.policy);
 
-    assert!(matches!(landing, Some(Landing::Published { .. })));
+    assert!(matches!(landing, Some((_, Landing::Published { .. }))));
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub(crate) struct Usage(pub(crate) String);
 
 pub(crate) enum Command {
     Help,
-    Run(Plan),
+    Run(Box<Plan>),
 }
 
 /// What to do.
@@ -100,7 +100,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
             other => return Err(other.unexpected().into()),
         }
     }
-    given.plan().map(Command::Run)
+    given.plan().map(Box::new).map(Command::Run)
 }
 
 impl Given {
@@ -194,7 +194,7 @@ mod tests {
 
     fn plan(line: &str) -> Result<Plan, String> {
         match parse(line.split_whitespace().map(OsString::from)) {
-            Ok(Command::Run(plan)) => Ok(plan),
+            Ok(Command::Run(plan)) => Ok(*plan),
             Ok(Command::Help) => Err("help".to_owned()),
             Err(Usage(message)) => Err(message),
         }

@@ -45,13 +45,13 @@ impl Report {
         backend: &'static str,
         late: usize,
         record: &Record,
-        endings: Vec<Option<Ending>>,
+        endings: &[Option<Ending>],
         elapsed: Duration,
         in_time: bool,
     ) -> Self {
         let mut errors = BTreeMap::new();
         let mut ok = 0;
-        for ending in &endings {
+        for ending in endings {
             let name = match ending {
                 Some(Ending::Ok) => {
                     ok += 1;

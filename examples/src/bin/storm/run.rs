@@ -71,7 +71,7 @@ impl Storm<'_> {
 
         let elapsed = tape.now();
         let endings = endings.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok(Report::new(self.backend, self.late, &tape.copy(), endings, elapsed, in_time))
+        Ok(Report::new(self.backend, self.late, &tape.copy(), &endings, elapsed, in_time))
     }
 }
 

@@ -1,0 +1,332 @@
+//! Landing: the steps of a flight as changes of the state. Each is one critical section.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Active, Candidate, Cooldown, Decision, Phase, State};
+use crate::event::{Cause, EndReason, FlightId};
+use crate::session::books::{Content, Origin};
+use crate::session::flight::{Flight, Promise};
+use crate::session::lease::Stamp;
+use crate::session::policy::{PersistFailure, Policy, unit};
+use crate::{Error, ErrorKind, Tokens};
+
+/// What became of a refresher's answer.
+#[derive(Debug)]
+pub(crate) enum Obtained {
+    /// It is to be saved.
+    Save,
+    /// The identity has changed: it is nobody's. Offer it for revocation.
+    Orphaned,
+    /// Another flight was faster.
+    Overtaken,
+}
+
+/// How a flight ended, for its waiters and its listeners.
+pub(crate) enum Landing {
+    Published {
+        flight: Arc<Flight>,
+        stamp: Stamp,
+        unchanged: bool,
+        adopted: bool,
+    },
+    Failed {
+        flight: Arc<Flight>,
+        error: Error,
+    },
+    Draining {
+        flight: Arc<Flight>,
+        error: Error,
+    },
+    Ended {
+        flight: Arc<Flight>,
+        reason: EndReason,
+        error: Error,
+    },
+    /// Another session signed somebody in.
+    Followed {
+        flight: Arc<Flight>,
+        epoch: u64,
+    },
+    /// Somebody else has ended it before: nothing is left to do.
+    Over,
+}
+
+/// A load that nobody drives any more, and what its waiters are told.
+pub(crate) type LapsedLoad = (FlightId, Arc<Promise>, Error);
+
+impl State {
+    /// Whether what this flight brings still counts: it is up, or it was ended from outside and none has started since.
+    pub(crate) fn is_current(&self, flight: &Flight) -> bool {
+        self.is_up(flight.id) || self.is_lapsed(flight)
+    }
+
+    fn is_up(&self, id: FlightId) -> bool {
+        self.flight.as_ref().is_some_and(|slot| slot.flight.id == id)
+    }
+
+    fn is_lapsed(&self, flight: &Flight) -> bool {
+        self.flight.is_none() && self.lapsed.as_ref().is_some_and(|lapsed| lapsed.id == flight.id)
+    }
+
+    /// Whether a new pair of this flight counts: so does one of a flight that has lapsed, until the next presents a token.
+    fn may_bring(&self, flight: &Flight) -> bool {
+        self.is_up(flight.id) || self.lapsed.as_ref().is_some_and(|lapsed| lapsed.id == flight.id)
+    }
+
+    /// The flight is about to present memory's pair: from here on no other may.
+    pub(crate) fn present(&mut self, flight: &Flight) -> Option<Arc<Tokens>> {
+        let pair = self.pair(flight)?;
+        if self.is_up(flight.id)
+            && let Some(lapsed) = self.lapsed.take()
+        {
+            lapsed.overtake();
+            self.trash.flights.push(lapsed);
+        }
+        Some(pair)
+    }
+
+    pub(crate) fn is_answer_lost(&self, flight: &Flight) -> bool {
+        self.is_current(flight) && matches!(&self.phase, Phase::Active(active) if active.lost)
+    }
+
+    /// An answer to this flight's pair may have been lost: should it be rejected later, that is why.
+    pub(crate) fn answer_lost(&mut self, flight: &Flight) {
+        if self.is_current(flight)
+            && let Phase::Active(active) = &mut self.phase
+        {
+            active.lost = true;
+        }
+    }
+
+    /// The pair that memory has, for a flight that still counts.
+    pub(crate) fn pair(&self, flight: &Flight) -> Option<Arc<Tokens>> {
+        match &self.phase {
+            Phase::Active(active) if self.is_current(flight) => Some(Arc::clone(&active.pair)),
+            _ => None,
+        }
+    }
+
+    /// Another process has rotated: its pair becomes memory's at once. Published, if it will do; else it is what the
+    /// flight goes on with.
+    pub(crate) fn adopt(
+        &mut self,
+        flight: &Arc<Flight>,
+        candidate: Candidate,
+        now: Duration,
+        policy: &Policy,
+    ) -> Option<Landing> {
+        if !self.is_current(flight) {
+            return Some(Landing::Over);
+        }
+        self.books.found(Some(Arc::clone(&candidate.tokens)));
+        let Phase::Active(active) = &mut self.phase else { return Some(Landing::Over) };
+        active.hold_pair(&candidate);
+        let same =
+            active.rejected && candidate.tokens.access_token() == active.snapshot.tokens.access_token();
+        let usable = candidate.header.is_ok() && !candidate.times.is_expired(now) && !same;
+        usable.then(|| self.publish(flight, candidate, true, now, policy))
+    }
+
+    /// The refresher has answered. From here on memory has the new pair, whatever becomes of the flight.
+    pub(crate) fn obtained(
+        &mut self,
+        flight: &Flight,
+        candidate: &Candidate,
+        now: Duration,
+        policy: &Policy,
+    ) -> Obtained {
+        if flight.from.epoch != self.epoch {
+            return Obtained::Orphaned;
+        }
+        let current = self.may_bring(flight);
+        let up = self.is_up(flight.id);
+        let Phase::Active(active) = &mut self.phase else { return Obtained::Orphaned };
+        if !current {
+            return Obtained::Overtaken;
+        }
+        active.hold_pair(candidate);
+        if let Some(slot) = self.flight.as_mut().filter(|_| up) {
+            slot.obtained = Some(candidate.clone());
+            slot.deadline = now + policy.save();
+            flight.set_deadline(slot.deadline);
+        }
+        self.books.want(Content::Pair(Arc::clone(&candidate.tokens)), Origin::Flight);
+        Obtained::Save
+    }
+
+    /// The new pair's save was answered (`saved`), or will not be: publish it.
+    pub(crate) fn land(
+        &mut self,
+        flight: &Arc<Flight>,
+        candidate: Candidate,
+        saved: Result<(), Error>,
+        now: Duration,
+        random: u64,
+        policy: &Policy,
+    ) -> Landing {
+        if !self.may_bring(flight) {
+            self.trash.errors.extend(saved.err());
+            return Landing::Over;
+        }
+        let refusal = match (&candidate.header, saved) {
+            (Ok(_), Err(error)) if policy.persist_failure == PersistFailure::Fail => Some(error),
+            (header, saved) => {
+                self.trash.errors.extend(saved.err());
+                header.as_ref().err().map(|error| Error::from(*error))
+            }
+        };
+        match refusal {
+            Some(error) => self.failed(flight, error, None, now, random, policy),
+            None => self.publish(flight, candidate, false, now, policy),
+        }
+    }
+
+    /// Invariant 7: the only place where the generation grows.
+    fn publish(
+        &mut self,
+        flight: &Arc<Flight>,
+        candidate: Candidate,
+        adopted: bool,
+        now: Duration,
+        policy: &Policy,
+    ) -> Landing {
+        let (Phase::Active(active), Ok(header)) = (&mut self.phase, candidate.header.clone()) else {
+            return Landing::Over;
+        };
+        let stamp = Stamp::new(self.epoch, active.snapshot.stamp.generation + 1);
+        let unchanged = candidate.tokens.access_token() == active.snapshot.tokens.access_token();
+        let same_since = if unchanged { active.snapshot.same_since } else { stamp.generation };
+        self.trash.errors.extend(active.draining.take().map(|(_, error)| error));
+        **active = Active::new(candidate, header, stamp, same_since, policy);
+        self.remove(flight);
+        self.warm_up();
+        if flight.cause == Cause::Rejected && policy.rejections.is_some() {
+            self.window.push_back(now);
+        }
+        self.landed.retain(|flight| flight.strong_count() > 0);
+        self.landed.push(Arc::downgrade(flight));
+        Landing::Published { flight: Arc::clone(flight), stamp, unchanged, adopted }
+    }
+
+    /// The flight failed: the session lives, and cools down.
+    pub(crate) fn failed(
+        &mut self,
+        flight: &Arc<Flight>,
+        error: Error,
+        retry_after: Option<Duration>,
+        now: Duration,
+        random: u64,
+        policy: &Policy,
+    ) -> Landing {
+        if !self.is_up(flight.id) {
+            // Its waiters have been told already.
+            self.trash.errors.push(error);
+            return Landing::Over;
+        }
+        self.remove(flight);
+        self.cool(error.clone(), retry_after, now, random, policy);
+        Landing::Failed { flight: Arc::clone(flight), error }
+    }
+
+    /// The refresh token is dead. The access token stays in use, if it is valid and nobody saw it rejected.
+    pub(crate) fn refused(
+        &mut self,
+        flight: &Arc<Flight>,
+        reason: EndReason,
+        error: Error,
+        now: Duration,
+    ) -> Landing {
+        if !self.is_current(flight) {
+            self.trash.errors.push(error);
+            return Landing::Over;
+        }
+        let flight = Arc::clone(flight);
+        self.remove(&flight);
+        match &mut self.phase {
+            Phase::Active(active) if !active.rejected && !active.times.is_expired(now) => {
+                active.draining = Some((reason, error.clone()));
+                Landing::Draining { flight, error }
+            }
+            _ => match self.end(reason, error) {
+                Decision::End(reason, error) => Landing::Ended { flight, reason, error },
+                _ => Landing::Over,
+            },
+        }
+    }
+
+    /// The store is empty, and was not: another process ended the session.
+    pub(crate) fn emptied(&mut self, flight: &Arc<Flight>) -> Landing {
+        if !self.is_current(flight) {
+            return Landing::Over;
+        }
+        self.remove(flight);
+        self.books.found(None);
+        let reason = EndReason::EndedElsewhere;
+        let error = Error::ended(reason, None);
+        self.enter_phase(Phase::Ended(reason, error.clone()));
+        Landing::Ended { flight: Arc::clone(flight), reason, error }
+    }
+
+    /// Takes out what is past its deadline: a flight that nobody drives must not hold up those who look at it.
+    pub(crate) fn expire(
+        &mut self,
+        now: Duration,
+        random: u64,
+        policy: &Policy,
+    ) -> (Option<(FlightId, Landing)>, Option<LapsedLoad>) {
+        let due = self.flight.as_ref().filter(|slot| now >= slot.deadline);
+        let due = due.map(|slot| (Arc::clone(&slot.flight), slot.obtained.clone()));
+        let landing = due.map(|(flight, obtained)| {
+            let timeout = Error::detailed(ErrorKind::RefreshUnavailable, "the refresh ran out of time");
+            let landing = match obtained {
+                // Its save has run out of time: that is an answer.
+                Some(candidate) => self.land(&flight, candidate, Err(timeout), now, random, policy),
+                None => self.failed(&flight, timeout, None, now, random, policy),
+            };
+            let id = flight.id;
+            if matches!(landing, Landing::Failed { .. }) {
+                // Its driver may still come back with the answer.
+                self.lapsed = Some(flight);
+            }
+            (id, landing)
+        });
+        let due = self.load.as_ref().is_some_and(|loading| now >= loading.deadline);
+        let load = due.then(|| self.load.take()).flatten().map(|loading| {
+            (
+                loading.id,
+                loading.promise,
+                Error::detailed(ErrorKind::Store, "reading the store ran out of time"),
+            )
+        });
+        (landing, load)
+    }
+
+    fn remove(&mut self, flight: &Flight) {
+        if self.is_up(flight.id) {
+            self.trash.flights.extend(self.flight.take().map(|slot| slot.flight));
+        }
+        if self.lapsed.as_ref().is_some_and(|lapsed| lapsed.id == flight.id) {
+            self.trash.flights.extend(self.lapsed.take());
+        }
+    }
+
+    pub(super) fn warm_up(&mut self) {
+        self.failures = 0;
+        self.trash.errors.extend(self.cooldown.take().map(|cooldown| cooldown.error));
+    }
+
+    pub(super) fn cool(
+        &mut self,
+        error: Error,
+        retry_after: Option<Duration>,
+        now: Duration,
+        random: u64,
+        policy: &Policy,
+    ) {
+        self.failures = self.failures.saturating_add(1);
+        let until = now + policy.cooldown_after(self.failures, retry_after, unit(random));
+        let before = self.cooldown.replace(Cooldown { until, error });
+        self.trash.errors.extend(before.map(|cooldown| cooldown.error));
+    }
+}
