@@ -32,6 +32,13 @@
 //! [`Refresher`](auth_core::Refresher): on an idle connection that has died a refresh fails, and nobody can say whether
 //! it was acted on.
 //!
+//! # Descriptors
+//!
+//! The libcurl that is built in waits with `select`, and so cannot use a socket whose descriptor is 1,024 or above: to
+//! connect fails. The default client makes no more than 400 connections, and lets further requests wait. A process that
+//! has many files open for other reasons needs a libcurl that polls: set `CFLAGS=-DHAVE_POLL` where it is built, or link the
+//! system's.
+//!
 //! # Features
 //!
 //! `rustls` and `http2` are on by default. `native-tls` is the other TLS. libcurl itself is always built in. What else
@@ -45,8 +52,9 @@
 //! - Once the response has begun, the rest of the request's body is not sent, and a streamed one ends there as if it were
 //!   whole. The response is returned, a 401 that came early like any other, and fails when it is read to its end. So there is
 //!   no talking both ways at a time.
-//! - A request that was given up while the server is silent keeps its connection until the server says something. (One
-//!   that is still sending its body ends at once.) What the request's body holds is released at once in either case.
+//! - A request that was given up while the server is silent keeps its connection until the server says something, or
+//!   a time limit of the client's is up ([`low_speed_timeout`](isahc::config::Configurable::low_speed_timeout)). One that is
+//!   still sending its body ends at once. What the request's body holds is released at once in either case.
 //! - A request's body is polled on isahc's thread, so it makes progress whatever the caller does, and must neither
 //!   block nor need a runtime to be polled: tokio's files and timers are fed through a channel.
 //! - Values of request headers are visible ASCII and tabs; a request with another one fails unsent, and so

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use auth_core::{Body, FinalUri, Transport, TransportError, async_trait};
 use futures::FutureExt as _;
@@ -13,6 +14,12 @@ use isahc::{AsyncBody, HttpClient, HttpClientBuilder, ResponseExt as _};
 use crate::error;
 use crate::request_body::Upload;
 use crate::response_body::Download;
+
+/// With a server in the same process, twice as many descriptors, and room for others.
+const MOST_CONNECTIONS: usize = 400;
+
+/// A peer that has gone without a word is noticed, and its connection closed.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// Sends requests with [`isahc`].
 ///
@@ -104,14 +111,17 @@ impl IsahcTransport {
         Self { pooled: client.clone(), single_use: client }
     }
 
-    /// The settings of the default client, for a client of one's own: no redirects, no waiting for `100 Continue`, and
-    /// responses as they come, not decompressed.
+    /// The settings of the default client, for a client of one's own: no redirects, no waiting for `100 Continue`,
+    /// responses as they come, not decompressed, and at most 400 connections at a time (see
+    /// [the crate](crate#descriptors)); requests beyond them wait for one.
     pub fn client_builder() -> HttpClientBuilder {
         HttpClient::builder()
             .redirect_policy(RedirectPolicy::None)
             .automatic_decompression(false)
             .expect_continue(ExpectContinue::disabled())
+            .tcp_keepalive(KEEPALIVE)
             .tcp_nodelay()
+            .max_connections(MOST_CONNECTIONS)
     }
 
     /// The settings of [`single_use`](Self::single_use), for a client of one's own: in addition, HTTP/1.1 and no

@@ -210,7 +210,8 @@ mod tests {
 
     #[test]
     fn both_backends_run_in_turn_unless_one_is_named() {
-        let names = |line: &str| plan(line).unwrap().backends.into_iter().map(Backend::name).collect::<Vec<_>>();
+        let names =
+            |line: &str| plan(line).unwrap().backends.into_iter().map(Backend::name).collect::<Vec<_>>();
 
         assert_eq!(names(""), ["reqwest", "isahc"]);
         assert_eq!(names("--backend both"), ["reqwest", "isahc"]);
