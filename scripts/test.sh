@@ -27,7 +27,7 @@ say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
 
 say "each crate without its default features, and with all"
-for crate in auth-core auth-testkit; do
+for crate in auth-core auth-testkit notes_sdk; do
     cargo check -p "$crate" --locked --no-default-features
     cargo check -p "$crate" --locked --all-features
 done

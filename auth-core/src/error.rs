@@ -105,7 +105,8 @@ impl ErrorKind {
 pub enum Advice {
     /// Only a new sign-in helps.
     SignIn,
-    /// The same request may succeed later; `after` says when to try, where that is known.
+    /// The same request may succeed later; `after` says when to try, where that is known. Whether it may have been acted on
+    /// already, [`Error::is_maybe_sent`] says.
     RetryLater {
         /// How long to wait, counted from the failure.
         after: Option<Duration>,
@@ -194,6 +195,16 @@ impl Error {
     #[must_use]
     pub fn response(&self) -> Option<&Parts> {
         self.response.as_deref()
+    }
+
+    /// Whether the request may have been acted on though there is no response: think before making it again, if it is not
+    /// idempotent.
+    #[must_use]
+    pub fn is_maybe_sent(&self) -> bool {
+        let source = self.shared.source.as_deref();
+        source
+            .and_then(|source| source.downcast_ref::<TransportError>())
+            .is_some_and(TransportError::is_maybe_sent)
     }
 
     /// Why the session ended, where the kind is [`SessionEnded`](ErrorKind::SessionEnded).

@@ -2,7 +2,7 @@
 //! than any client could test its own.
 //!
 //! Every API client attaches an access token, sees a 401 one day, refreshes once while other requests wait, and sends them
-//! again in order, or ends the session. This crate is those fifty lines, for any HTTP library, token store and token
+//! again in order, or ends the session. This crate is that, once, for any HTTP library, token store and token
 //! endpoint:
 //!
 //! | to plug in | implement | or take |
@@ -34,6 +34,12 @@
 //!     Ok(response.into_body().text().await?)
 //! }
 //! ```
+//!
+//! # Words
+//!
+//! A *lease* is what a request may carry: the prepared header with its *stamp*, which says whose token it is (the *epoch*: which
+//! sign-in) and how new (the *generation*: which refresh). A *flight* is one refresh. Requests that wait for it hold a *ticket*
+//! of its queue; at their *turn* they have the *baton*, start, and pass it on.
 //!
 //! # Promises
 //!

@@ -15,7 +15,8 @@ use crate::{BoxError, Error, InvalidToken, MaybeSend, MaybeSync, Tokens, Transpo
 ///
 /// # Contract
 ///
-/// - **Concurrency.** Calls made by one session never overlap.
+/// - **Concurrency.** Calls made for one sign-in never overlap. (A call for a sign-in that is over runs out beside those of the
+///   next.)
 /// - **Once.** `refresh` presents the refresh token once. A transport that sends a request again by itself presents a
 ///   spent token, and servers answer that by revoking the session (RFC 9700 §4.14).
 /// - **Rotation.** A refresh token in the answer is returned. One left out is left out: the session carries it over.
@@ -23,6 +24,9 @@ use crate::{BoxError, Error, InvalidToken, MaybeSend, MaybeSync, Tokens, Transpo
 ///   session. In doubt it is [`RefreshError::unavailable`], and where the request may have reached the server without
 ///   an answer coming back, [`outcome_unknown`](RefreshError::outcome_unknown) as well.
 /// - **Confidentiality.** No token in an error. The refresh request carries no bearer token, and follows no redirect.
+///
+/// An endpoint that does not speak OAuth: look at the status yourself first, and return [`RefreshError::rejected`] where it
+/// says that the refresh token is dead. `TokenResponse` takes every failure that it does not know for an outage.
 ///
 /// # Cancel safety
 ///
@@ -54,7 +58,8 @@ use crate::{BoxError, Error, InvalidToken, MaybeSend, MaybeSync, Tokens, Transpo
 /// #[async_trait]
 /// impl<T: Transport> Refresher for MyRefresher<T> {
 ///     async fn refresh(&self, current: &Tokens) -> Result<Tokens, RefreshError> {
-///         let token = current.refresh_token().map(|token| token.reveal()).unwrap_or_default();
+///         // Without a refresh token this is not called: the session ends instead.
+///         let token = current.refresh_token().ok_or_else(|| RefreshError::rejected("no refresh token"))?.reveal();
 ///         let request = http::Request::post("https://login.example.com/token")
 ///             .header("content-type", "application/json")
 ///             .body(Body::from(format!(r#"{{"refresh_token":"{token}"}}"#)))
@@ -71,7 +76,7 @@ pub trait Refresher: MaybeSend + MaybeSync + 'static {
     /// New tokens for the current ones. Carrying over an omitted refresh token is the session's work.
     async fn refresh(&self, current: &Tokens) -> Result<Tokens, RefreshError>;
 
-    /// Whether `refresh` could work. (Client credentials, say, need no refresh token.)
+    /// Whether `refresh` could work. Default: if there is a refresh token. (Client credentials, say, need none.)
     fn can_refresh(&self, current: &Tokens) -> bool {
         current.refresh_token().is_some()
     }
@@ -241,6 +246,16 @@ impl RefreshError {
     #[must_use]
     pub fn is_outcome_unknown(&self) -> bool {
         self.outcome_unknown
+    }
+
+    /// What to do about it, for a sign-in that makes the same call: as [`Error::advice`].
+    #[must_use]
+    pub fn advice(&self) -> crate::Advice {
+        match self.kind {
+            Kind::Rejected => crate::Advice::SignIn,
+            Kind::Unavailable => crate::Advice::RetryLater { after: self.retry_after },
+            Kind::Misconfigured => crate::Advice::FixConfiguration,
+        }
     }
 
     /// How long the server asked to be left alone.

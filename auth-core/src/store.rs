@@ -46,6 +46,15 @@ use crate::{BoxError, MaybeSend, MaybeSync, Tokens};
 ///
 /// A panic is caught and counts as an error.
 ///
+/// # Which call comes when
+///
+/// A session loads before its first request and before each refresh, and saves after each refresh; it saves at a sign-in and
+/// clears at a sign-out. Where the store can be locked all of that goes through a guard; `save` and `clear` of the store itself
+/// are called for a store without a lock, and at a sign-in or sign-out that could not get the lock in time. Another session on
+/// the same store learns of a sign-out when it refreshes next: until then its access token is good.
+///
+/// Blocking is for the implementor to avoid (`spawn_blocking` or a thread of its own): a session's tasks share their runtime.
+///
 /// # Examples
 ///
 /// ```

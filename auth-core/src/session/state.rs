@@ -416,4 +416,6 @@ impl Active {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;

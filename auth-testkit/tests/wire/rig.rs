@@ -56,7 +56,7 @@ impl<T: Transport> Refresher for Form<T> {
 impl<B: Backend> Rig<B> {
     /// Signed in, with a token that the server has just let expire.
     pub fn expired() -> Self {
-        Self::with(B::transport(), |server| server.token_endpoint(), B::runtime())
+        Self::with(B::transport(), TestServer::token_endpoint, B::runtime())
     }
 
     pub fn with(
