@@ -12,12 +12,14 @@ use http::{Request, Response};
 use tokio::runtime::Handle;
 
 type Answer = Result<Response<Body>, TransportError>;
+type Before = Arc<dyn Fn(&mut Request<Body>) + Send + Sync>;
+type After = Arc<dyn Fn(Answer) -> Answer + Send + Sync>;
 
 #[derive(Clone)]
 pub(crate) struct Broken {
     inner: ReqwestTransport,
-    before: Arc<dyn Fn(&mut Request<Body>) + Send + Sync>,
-    after: Arc<dyn Fn(Answer) -> Answer + Send + Sync>,
+    before: Before,
+    after: After,
     how: How,
 }
 
