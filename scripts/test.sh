@@ -33,6 +33,7 @@ for crate in auth-core auth-testkit notes_sdk; do
 done
 # The choices of TLS exclude each other in practice and compile other people's C: apart.
 cargo check -p auth-reqwest --locked --no-default-features
+cargo check -p auth-isahc --locked --no-default-features
 
 say "nothing has to be Send: --cfg auth_local"
 RUSTFLAGS="--cfg auth_local" cargo check -p auth-core --locked --all-features --target-dir target/local

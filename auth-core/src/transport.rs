@@ -24,7 +24,11 @@ use crate::{Body, BoxError, Error, MaybeSend, MaybeSync};
 ///   sent as it is produced.
 /// - **Redirects.** None is followed unless the user asked for it. The response carries
 ///   [`FinalUri`] in its extensions; credentials never go to another origin.
+/// - **Connections.** One whose response was read to its end may be used again.
+/// - **Executors.** Its futures are polled by any executor, and from any thread.
 /// - **Deadlines** are the caller's: dropping the future abandons the request.
+///
+/// `auth_testkit::conformance::transport` tries each clause against a real server.
 ///
 /// # Errors
 ///

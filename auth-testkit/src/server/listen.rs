@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use http::Request;
+use http::header::CONTENT_LENGTH;
+use http::{Method, Request, Response};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -14,6 +16,7 @@ use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 
+use super::body::{self, ResponseBody};
 use super::shared::Shared;
 use super::{api, token_endpoint};
 
@@ -107,12 +110,23 @@ impl Drop for Open {
 }
 
 async fn route(shared: Arc<Shared>, connection: u64, request: Request<Incoming>) -> api::Answer {
-    match request.uri().path() {
+    let head_only = request.method() == Method::HEAD;
+    let answer = match request.uri().path() {
         path if path.starts_with("/api/") => api::protected(shared, connection, request).await,
         path if path.starts_with("/public/") => api::public(shared, connection, request).await,
         "/redirect" => api::redirect(shared, connection, request).await,
         "/token" => token_endpoint::refresh(shared, connection, request).await,
         "/revoke" => token_endpoint::revoke(shared, connection, request).await,
         _ => api::missing(shared, connection, request).await,
+    };
+    if head_only { answer.map(without_body) } else { answer }
+}
+
+/// The answer to a HEAD: the length of a body and no body. hyper leaves it out on HTTP/1 and sends it on HTTP/2.
+fn without_body(mut answer: Response<ResponseBody>) -> Response<ResponseBody> {
+    if let Some(length) = answer.body().size_hint().exact() {
+        answer.headers_mut().entry(CONTENT_LENGTH).or_insert(length.into());
     }
+    *answer.body_mut() = body::full("");
+    answer
 }

@@ -4,6 +4,8 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use auth_core::{Runtime, Transport};
+use auth_isahc::IsahcTransport;
+use auth_isahc::isahc::config::{Configurable as _, RedirectPolicy};
 use auth_reqwest::{ReqwestTransport, TokioRuntime};
 
 /// Nothing here takes long; what does is broken.
@@ -45,6 +47,32 @@ impl Backend for Reqwest {
 
     fn wait<F: Future>(future: F) -> F::Output {
         TOKIO.block_on(async { tokio::time::timeout(DEADLINE, future).await }).expect("it hangs")
+    }
+}
+
+/// On no runtime at all.
+pub struct Isahc;
+
+impl Backend for Isahc {
+    type Transport = IsahcTransport;
+
+    fn transport() -> IsahcTransport {
+        let single_use = IsahcTransport::single_use_builder().proxy(None).build().unwrap();
+        let pooled = IsahcTransport::client_builder().proxy(None).build().unwrap();
+        IsahcTransport::new(pooled).with_single_use(single_use)
+    }
+
+    fn following() -> IsahcTransport {
+        let builder = IsahcTransport::client_builder().redirect_policy(RedirectPolicy::Limit(10));
+        IsahcTransport::new(builder.proxy(None).build().unwrap())
+    }
+
+    fn runtime() -> Arc<dyn Runtime> {
+        Arc::new(auth_core::StandaloneRuntime::new())
+    }
+
+    fn wait<F: Future>(future: F) -> F::Output {
+        wait_bare(future)
     }
 }
 

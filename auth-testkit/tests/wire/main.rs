@@ -12,6 +12,10 @@ macro_rules! suite {
         mod over_reqwest {
             $(#[test] fn $scenario() { crate::scenarios::$scenario::<crate::backend::Reqwest>(); })+
         }
+
+        mod over_isahc {
+            $(#[test] fn $scenario() { crate::scenarios::$scenario::<crate::backend::Isahc>(); })+
+        }
     };
 }
 

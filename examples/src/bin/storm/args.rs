@@ -7,14 +7,14 @@ use http::Uri;
 use lexopt::prelude::*;
 
 pub(crate) const USAGE: &str = "\
-usage: storm [--backend reqwest] [--requests N] [--late N] [--json]
-       storm --backend reqwest --api URL --token-endpoint URL --client-id ID
+usage: storm [--backend reqwest|isahc|both] [--requests N] [--late N] [--json]
+       storm --backend reqwest|isahc --api URL --token-endpoint URL --client-id ID
              [--access-token T] [--refresh-token R] [--requests N] [--late N] [--json]
 
 Sends many requests at once with a token that has just expired, against a server of its own or, with --api, against
 yours: a GET of that URL each, and a refresh at the token endpoint (RFC 6749 section 6, a public client).
 
-  --backend B          the HTTP library (default: all that are built: reqwest)
+  --backend B          the HTTP library: reqwest (on tokio), isahc (without), or both in turn (default: both)
   --requests N         how many requests (default: 100)
   --late N             of these, how many are held back until the first refresh has ended (default: 0)
   --api URL            the URL to GET; https needs a build with the feature `tls`
@@ -45,14 +45,17 @@ pub(crate) struct Plan {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Backend {
     Reqwest,
+    Isahc,
 }
 
 impl Backend {
-    pub(crate) const ALL: [Self; 1] = [Self::Reqwest];
+    /// In the order in which they run.
+    pub(crate) const ALL: [Self; 2] = [Self::Reqwest, Self::Isahc];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Reqwest => "reqwest",
+            Self::Isahc => "isahc",
         }
     }
 }
@@ -111,13 +114,15 @@ impl Given {
             return Err(Usage(format!("--late {late} has to be fewer than the {requests} requests")));
         }
         let backends = match self.backend.as_deref() {
-            None => Backend::ALL.to_vec(),
-            Some("reqwest") => vec![Backend::Reqwest],
-            Some("isahc" | "both") => return Err(Usage("only the backend reqwest is built".to_owned())),
-            Some(_) => return Err(Usage("no such backend: there is reqwest".to_owned())),
+            None | Some("both") => Backend::ALL.to_vec(),
+            Some(name) => Backend::ALL.into_iter().filter(|backend| backend.name() == name).collect(),
         };
-        if self.api.is_some() && self.backend.is_none() {
-            return Err(Usage("--api needs one --backend".to_owned()));
+        if backends.is_empty() {
+            return Err(Usage("no such backend: there are reqwest and isahc, or both".to_owned()));
+        }
+        // The tokens are spent by the first of them.
+        if self.api.is_some() && backends.len() > 1 {
+            return Err(Usage("--api needs one --backend: reqwest or isahc".to_owned()));
         }
         Ok(Plan { backends, requests, late, json: self.json, server: self.server()? })
     }
@@ -204,6 +209,17 @@ mod tests {
     }
 
     #[test]
+    fn both_backends_run_in_turn_unless_one_is_named() {
+        let names =
+            |line: &str| plan(line).unwrap().backends.into_iter().map(Backend::name).collect::<Vec<_>>();
+
+        assert_eq!(names(""), ["reqwest", "isahc"]);
+        assert_eq!(names("--backend both"), ["reqwest", "isahc"]);
+        assert_eq!(names("--backend isahc"), ["isahc"]);
+        assert_eq!(names("--backend reqwest"), ["reqwest"]);
+    }
+
+    #[test]
     fn a_server_of_yours_takes_everything_that_opens_it() {
         let line = "--backend reqwest --api http://localhost:1/x --token-endpoint http://localhost:1/t --client-id c \
                     --access-token T --refresh-token R --requests 3 --late 2 --json";
@@ -225,14 +241,15 @@ mod tests {
             "--requests",
             "--late 100",
             "--late -1",
-            "--backend isahc",
-            "--backend both",
             "--backend curl",
+            "--backend",
             "--api",
             "--api nowhere --backend reqwest",
             "--api ftp://localhost/ --backend reqwest",
             &format!("--api http://localhost/ {server}"),
+            &format!("--api http://localhost/ --backend both {server}"),
             "--api http://localhost/ --backend reqwest",
+            "--api http://localhost/ --backend isahc",
             "--client-id c",
             "--loud",
             "sesame",

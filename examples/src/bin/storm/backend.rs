@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use auth_core::StandaloneRuntime;
+use auth_isahc::IsahcTransport;
 use auth_reqwest::{ReqwestTransport, TokioRuntime};
 use auth_testkit::server::TestServer;
 
@@ -24,6 +26,7 @@ pub(crate) fn run(backend: Backend, plan: &Plan) -> Result<Report, String> {
     let storm = Storm { backend: backend.name(), requests: plan.requests, late: plan.late, server: &server };
     let mut report = match backend {
         Backend::Reqwest => over_reqwest(&storm)?,
+        Backend::Isahc => over_isahc(&storm)?,
     };
     report.sentences.extend(lacking);
     Ok(report)
@@ -54,6 +57,14 @@ fn over_reqwest(storm: &Storm<'_>) -> Result<Report, String> {
         let tokio = Arc::new(TokioRuntime::current());
         storm.run(transport.clone(), transport, tokio).await.map_err(|error| error.to_string())
     })
+}
+
+/// Without tokio: isahc has a thread, the runtime has another, and this one waits. A refresh has a connection of its
+/// own: one that has idled may be dead, and nobody could say whether the refresh was acted on.
+fn over_isahc(storm: &Storm<'_>) -> Result<Report, String> {
+    let runtime = Arc::new(StandaloneRuntime::new());
+    let running = storm.run(IsahcTransport::default(), IsahcTransport::single_use(), runtime);
+    futures::executor::block_on(running).map_err(|error| error.to_string())
 }
 
 /// A storm needs a socket for each request, and with a server of its own in the same process two. Asks the system for as
