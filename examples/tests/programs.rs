@@ -49,6 +49,7 @@ fn notes() {
         env!("CARGO_BIN_EXE_notes"),
         &[
             "over reqwest:",
+            "over isahc:",
             "made note 1: Milk",
             "the token expired: calls rejected: 8, refreshes: 1",
             "calls answered: 8",

@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 
 use auth_core::{Body, Transport};
+use auth_isahc::IsahcTransport;
 use auth_reqwest::{ReqwestTransport, TokioRuntime};
 use auth_testkit::server::TestServer;
 use futures::StreamExt as _;
@@ -18,8 +19,8 @@ type Backend = (&'static str, fn() -> Arc<dyn Transport>);
 
 /// The one place that names HTTP libraries.
 const BACKENDS: &[Backend] = &[
-    // Another one is another line.
     ("reqwest", || Arc::new(ReqwestTransport::default())),
+    ("isahc", || Arc::new(IsahcTransport::default())),
 ];
 
 #[tokio::main(flavor = "current_thread")]

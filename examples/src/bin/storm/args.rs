@@ -17,8 +17,10 @@ yours: a GET of that URL each, and a refresh at the token endpoint (RFC 6749 sec
   --backend B          the HTTP library: reqwest (on tokio), isahc (without), or both in turn (default: both)
   --requests N         how many requests (default: 100)
   --late N             of these, how many are held back until the first refresh has ended (default: 0)
-  --api URL            the URL to GET; https needs a build with the feature `tls`
   --json               print one JSON object for each backend, and nothing else
+  --api URL            your server: the URL to GET; https needs a build with the feature `tls`
+  --token-endpoint URL your server's token endpoint
+  --client-id ID       the client that it knows
   --access-token T     instead of the environment's STORM_ACCESS_TOKEN
   --refresh-token R    instead of the environment's STORM_REFRESH_TOKEN
 
@@ -185,6 +187,11 @@ fn url(option: &str, parser: &mut lexopt::Parser) -> Result<Uri, Usage> {
     let wrong = || Usage(format!("{option} takes a URL: http://localhost:8080/path"));
     let uri: Uri = text(parser)?.parse().map_err(|_| wrong())?;
     let web = matches!(uri.scheme_str(), Some("http" | "https"));
+    if uri.scheme_str() == Some("https") && !cfg!(feature = "tls") {
+        return Err(Usage(format!(
+            "{option} is https, and this build has no TLS: build with --features tls"
+        )));
+    }
     if web && uri.host().is_some_and(|host| !host.is_empty()) { Ok(uri) } else { Err(wrong()) }
 }
 

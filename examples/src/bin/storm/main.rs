@@ -25,7 +25,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(Usage(message)) => {
-            complain(&format!("storm: {message}\n\n{}", args::USAGE));
+            complain(&format!("storm: {message} (see storm --help)"));
             return ExitCode::from(2);
         }
     };

@@ -61,7 +61,7 @@ impl Storm<'_> {
             runtime.spawn(Box::pin(async move {
                 let ending = ending(one(&client, uri, index).await).await;
                 endings.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(ending);
-                tape.ended(index);
+                tape.ended(index, ending == Ending::Ok);
                 drop(done);
             }));
             wait

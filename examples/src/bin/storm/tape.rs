@@ -21,6 +21,7 @@ pub(crate) struct Life {
     pub(crate) replayed: Option<Duration>,
     pub(crate) ticket: Option<u64>,
     pub(crate) ended: Option<Duration>,
+    pub(crate) succeeded: bool,
     pub(crate) late: bool,
 }
 
@@ -115,11 +116,12 @@ impl Tape {
     }
 
     /// A request has ended, well or not.
-    pub(crate) fn ended(&self, index: usize) {
+    pub(crate) fn ended(&self, index: usize, succeeded: bool) {
         let (leased, landed) = {
             let (now, mut record) = (self.now(), self.record());
             let life = &mut record.lives[index];
             life.ended = Some(now);
+            life.succeeded = succeeded;
             let (unleased, on_time) = (life.leased.is_none(), !life.late);
             // It failed before it could be sent: nobody may wait for it.
             record.leases_missing -= usize::from(unleased);

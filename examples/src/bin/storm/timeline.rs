@@ -30,7 +30,7 @@ fn head(out: &mut String, report: &Report) {
     let numbers = &report.numbers;
     let _ = write!(
         out,
-        "storm over {}: {} requests with a token that has expired",
+        "storm over {}: requests with a token that has expired: {}",
         numbers.backend, numbers.requests
     );
     if report.late > 0 {
@@ -43,13 +43,8 @@ fn tail(out: &mut String, report: &Report) {
     let n = &report.numbers;
     let _ = writeln!(
         out,
-        "\n  {} 401s, {} call{} of the token endpoint (refresh token {}), {} replays, {} of them out of order.",
-        n.unauthorized,
-        n.refreshes,
-        if n.refreshes == 1 { "" } else { "s" },
-        n.refresh_token,
-        n.replays,
-        n.out_of_order,
+        "\n  401s: {}. Calls of the token endpoint: {} (refresh token {}). Replays: {}, out of order: {}.",
+        n.unauthorized, n.refreshes, n.refresh_token, n.replays, n.out_of_order,
     );
     let _ = write!(out, "  {} of {} requests succeeded in {}.", n.ok, n.requests, millis(report.elapsed));
     for (kind, count) in &n.errors {
@@ -62,7 +57,10 @@ fn lanes(out: &mut String, report: &Report, scale: &Scale) {
     let mut lives: Vec<&Life> = report.lives.iter().collect();
     lives.sort_by_key(|life| (life.ticket.is_none(), life.ticket, life.rejected));
     let shown = lives.len().min(LANES);
-    let _ = writeln!(out, "  · sent  x rejected  ~ in the queue  R replayed  ✓ ended");
+    let _ = writeln!(
+        out,
+        "  · sent  x rejected  ~ in the queue  R replayed  ✓ succeeded  ! failed; a ticket is a place in the queue"
+    );
     for lane in 0..shown {
         let life = lives[lane * lives.len() / shown];
         let name = life.ticket.map_or_else(
@@ -91,7 +89,7 @@ fn lane_of(life: &Life, scale: &Scale) -> String {
     fill(replayed, ended, '·');
     fill(rejected, rejected, 'x');
     fill(replayed, replayed, 'R');
-    fill(ended, ended, '✓');
+    fill(ended, ended, if life.succeeded { '✓' } else { '!' });
     lane.into_iter().collect()
 }
 
