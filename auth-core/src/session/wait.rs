@@ -89,7 +89,8 @@ impl Core {
     }
 }
 
-/// The store's answer to a sign-in or a sign-out, which is in force already. Awaiting it is optional, and so is what it says: an
+/// The store's answer to a sign-in or a sign-out, which is in force already (a wrapper that is an `async fn` acts only when it is
+/// polled: return this instead). Awaiting it is optional, and so is what it says: an
 /// error of kind [`Store`](ErrorKind::Store) takes nothing back.
 pub struct Written {
     answer: BoxFuture<'static, Result<(), Error>>,

@@ -108,6 +108,9 @@ impl TestServer {
     }
 
     /// Token requests wait until the API has sent this many 401s, counted from now.
+    ///
+    /// A client that refreshes keeps back the requests that start meanwhile: they are not sent, and not rejected. Have all of
+    /// them sent first ([`hold_api`](Self::hold_api), until `api_held` of the [`stats`](Self::stats) says so), or this waits for ever.
     pub fn answer_token_when_unauthorized(&self, count: u64) {
         self.shared.change(|state| {
             state.token_after_unauthorized = Some(state.stats.unauthorized + count);
