@@ -228,14 +228,15 @@ impl Session {
     }
 
     async fn turn(&self, mut ask: Ask) -> Result<Turn, Error> {
+        // The roads that few take are boxed: a queue holds one of these futures for each of its waiters.
         if self.core().policy.replay_order == ReplayOrder::Unordered {
-            return Ok(Turn::free(self.outcome(ask).await?));
+            return Ok(Turn::free(Box::pin(self.outcome(ask)).await?));
         }
         loop {
             match self.core().ask(ask, true)? {
                 Granted::Lease(lease) => return Ok(Turn::free(lease)),
                 Granted::Place(place) => return WaitTurn::new(self.core(), place).await,
-                Granted::Load(promise) => self.core().wait(&promise, None).await?,
+                Granted::Load(promise) => Box::pin(self.core().wait(&promise, None)).await?,
                 Granted::Flight(_) | Granted::Nothing => return Err(Error::new(ErrorKind::SessionChanged)),
             }
             // What was decided for nobody is decided anew.
