@@ -5,6 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,7 +24,8 @@ use crate::{BoxFuture, Error, ErrorKind, RefreshError, StoreError, Tokens};
 /// The driver's task. Its guard answers for the flight from the moment the task is made, so a task that a runtime drops,
 /// unpolled even, frees the waiters.
 pub(crate) fn drive(core: &Arc<Core>, flight: &Arc<Flight>) -> BoxFuture<'static, ()> {
-    let pilot = Pilot { core: Arc::clone(core), flight: Arc::clone(flight), aboard: true, answered: false };
+    let (core, flight) = (Arc::clone(core), Arc::clone(flight));
+    let pilot = Pilot { core, flight, aboard: true, answered: false, calling: AtomicBool::new(false) };
     Box::pin(async move {
         // Moved in whole: its fields alone would leave its destructor outside.
         let mut pilot = pilot;
@@ -43,6 +45,8 @@ struct Pilot {
     aboard: bool,
     /// The refresh token is spent, or dead.
     answered: bool,
+    /// A call of the refresher is under way.
+    calling: AtomicBool,
 }
 
 /// Why steps 1 to 3 brought no new tokens.
@@ -63,9 +67,12 @@ impl Pilot {
             Some(Err(Stop::Failed(error, retry_after))) => self.fail(error, retry_after),
             Some(Err(Stop::Refused(error))) => self.refused(error),
             None => {
-                core.change(|state, _| state.answer_lost(&self.flight));
-                let lost = RefreshError::unavailable(NoAnswer::TimedOut).outcome_unknown();
-                self.fail(Error::refresh(lost), None);
+                let mut late = RefreshError::unavailable(NoAnswer::TimedOut);
+                if self.calling.load(Ordering::Relaxed) {
+                    core.change(|state, _| state.answer_lost(&self.flight));
+                    late = late.outcome_unknown();
+                }
+                self.fail(Error::refresh(late), None);
             }
         }
     }
@@ -207,7 +214,10 @@ impl Pilot {
                 // The refresher itself and not its `Arc`, whose own future would be around the refresher's: a panic in the
                 // destructor of an answered one is contained only where that one is polled directly.
                 let refresh = core.call(core.policy.attempt, (*core.refresher).refresh(&pair));
-                Unless { flight, future: refresh }.await
+                self.calling.store(true, Ordering::Relaxed);
+                let answer = Unless { flight, future: refresh }.await;
+                self.calling.store(false, Ordering::Relaxed);
+                answer
             }
         };
         let failed = |attempt, lost, error| {

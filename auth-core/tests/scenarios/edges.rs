@@ -278,3 +278,20 @@ fn a_shared_lock_is_free_when_nobody_refreshes() {
     assert_eq!(status(&waiting), 200);
     assert!(world.runtime.block_on(other.lock()).unwrap().is_some());
 }
+
+/// I8: a flight whose time runs out before it has presented anything has lost no answer.
+#[test]
+fn what_was_never_presented_is_no_lost_answer() {
+    let world = World::with(|session| session.refresh_timeout(Duration::from_secs(3)), |client| client);
+    world.sign_in(numbered(0));
+    world.store.hold(Op::Load);
+    let waiting = world.rejected("/");
+
+    world.pass(Duration::from_secs(3));
+
+    let error = crate::world::error(&waiting);
+    assert_eq!(error.kind(), ErrorKind::RefreshUnavailable);
+    let source = std::error::Error::source(&error).unwrap().downcast_ref::<RefreshError>().unwrap();
+    assert!(source.is_unavailable() && !source.is_outcome_unknown());
+    assert_eq!(world.refresher.calls(), 0);
+}
