@@ -142,20 +142,23 @@ impl Books {
             }
         }
         let before = std::mem::replace(&mut self.last, wrote);
-        let (done, waiting) = self.waiters.drain(..).partition(|(number, _)| *number <= self.tried);
-        self.waiters = waiting;
-        let told = done.into_iter().map(|(_, sender): (u64, _)| (sender, self.last.clone())).collect();
-        (told, before)
+        (self.tell(&self.last.clone()), before)
     }
 
     /// Those whose number needs no write any more: what they waited for was found in the store, or replaced from there.
     pub(crate) fn settled(&mut self) -> Told {
         if self.waiters.iter().all(|(number, _)| *number > self.tried) {
-            return Vec::new();
+            Vec::new()
+        } else {
+            self.tell(&Ok(()))
         }
+    }
+
+    /// Takes out those whose number was tried.
+    fn tell(&mut self, wrote: &Wrote) -> Told {
         let (done, waiting) = self.waiters.drain(..).partition(|(number, _)| *number <= self.tried);
         self.waiters = waiting;
-        done.into_iter().map(|(_, sender): (u64, _)| (sender, Ok(()))).collect()
+        done.into_iter().map(|(_, sender): (u64, _)| (sender, wrote.clone())).collect()
     }
 
     /// Whether this pair is wanted in the store.
@@ -186,18 +189,12 @@ impl Books {
 
     /// The same for this pair, unless something newer is wanted in the store.
     pub(crate) fn wait_for(&mut self, pair: &Tokens) -> Option<oneshot::Receiver<Wrote>> {
-        let newest = matches!(&self.desired, Content::Pair(tokens) if tokens.same_pair(pair));
-        newest.then(|| self.wait(self.number))
+        self.wants(pair).then(|| self.wait(self.number))
     }
 
-    /// Whether this content is what was last known of the store, or what the write is to put there.
-    pub(crate) fn knows(&self, loaded: Option<&Tokens>, order: &Order) -> bool {
-        let wanted = match &order.content {
-            Content::Pair(tokens) => same(loaded, Some(tokens)),
-            // Decided by what is there.
-            Content::Nothing | Content::NothingFor(_) => true,
-        };
-        wanted || same(loaded, self.base.as_deref())
+    /// Whether this content is what was last known of the store, or the pair that is to go there.
+    pub(crate) fn knows(&self, loaded: Option<&Tokens>, pair: &Tokens) -> bool {
+        same(loaded, Some(pair)) || same(loaded, self.base.as_deref())
     }
 
     /// What the store's content means; where it is memory's own pair, that is saved.

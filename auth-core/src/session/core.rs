@@ -48,7 +48,7 @@ pub(crate) struct Core {
     state: Mutex<State>,
 }
 
-/// What follows from a change, in this order: landed and failed flights, loads, tasks.
+/// What follows from a change. [`After::happen`] has the order: waiters first, then the ledger, tasks, listeners and watchers.
 #[derive(Default)]
 pub(crate) struct After {
     events: Vec<Event>,

@@ -297,7 +297,6 @@ impl Pilot {
         let waiting = self.core.change(|state, _| state.books.wait_for(&candidate.tokens));
         match waiting {
             Some(waiting) => self.core.ledger.wrote(&self.core, waiting).await,
-
             // Something newer is to be written: a sign-in or a sign-out, which has ended this flight.
             None => Ok(()),
         }

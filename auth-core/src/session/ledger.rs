@@ -337,15 +337,20 @@ impl Worker {
     }
 
     async fn load(&self) -> Result<Option<Tokens>, StoreError> {
-        let guard = self.core.ledger.desk().guard.take();
+        let mut guard = self.core.ledger.desk().guard.take();
+        let loaded = self.read(guard.as_mut()).await;
+        if let Some(guard) = guard {
+            self.put_back(guard).await;
+        }
+        loaded
+    }
+
+    /// What the store holds, read under this guard or without one.
+    async fn read(&self, guard: Option<&mut Box<dyn StoreGuard>>) -> Result<Option<Tokens>, StoreError> {
         let limit = self.core.policy.store_call;
         let loaded = match guard {
+            Some(guard) => self.call(limit, guard.load()).await,
             None => self.call(limit, (*self.core.store).load()).await,
-            Some(mut guard) => {
-                let loaded = self.call(limit, guard.load()).await;
-                self.put_back(guard).await;
-                loaded
-            }
         };
         loaded.unwrap_or_else(|none| Err(StoreError::new(none)))
     }
@@ -397,7 +402,7 @@ impl Worker {
             None => match self.take_lock().await {
                 Ok(Some(mut taken)) => {
                     // Nobody held the lock since the flight's load: what another process wrote meanwhile comes first.
-                    if order.origin == Origin::Flight && !self.is_known(order, &mut taken).await {
+                    if !self.is_known(order, &mut taken).await {
                         return (Err(StoreError::conflict()), Some(taken));
                     }
                     Some(taken)
@@ -417,41 +422,35 @@ impl Worker {
         (wrote, guard)
     }
 
-    /// Whether the store holds what this session knows of, or what it is about to write.
+    /// Whether a flight's pair may go there: the store holds what this session knows of, or that pair already. Other writes
+    /// look for themselves, or overrule what is there.
     async fn is_known(&self, order: &Order, guard: &mut Box<dyn StoreGuard>) -> bool {
-        match self.call(self.core.policy.store_call, guard.load()).await {
-            Ok(Ok(loaded)) => self.core.change(|state, _| state.books.knows(loaded.as_ref(), order)),
-            _ => false,
+        let (Origin::Flight, Content::Pair(pair)) = (order.origin, &order.content) else { return true };
+        match self.read(Some(guard)).await {
+            Ok(loaded) => self.core.change(|state, _| state.books.knows(loaded.as_ref(), pair)),
+            Err(_) => false,
         }
     }
 
     async fn write_once(
         &self,
         order: &Order,
-        guard: Option<&mut Box<dyn StoreGuard>>,
+        mut guard: Option<&mut Box<dyn StoreGuard>>,
     ) -> Result<(), StoreError> {
+        if let Content::NothingFor(pair) = &order.content {
+            let there = self.read(guard.as_deref_mut()).await?;
+            if !there.is_some_and(|there| there.same_pair(pair)) {
+                return Ok(());
+            }
+        }
+        let limit = self.core.policy.store_call;
         // The store itself and not its `Arc`: one box less a call.
         let store = &*self.core.store;
-        let limit = self.core.policy.store_call;
         let wrote = match (&order.content, guard) {
-            (Content::Pair(tokens), None) => self.call(limit, store.save(tokens)).await,
             (Content::Pair(tokens), Some(guard)) => self.call(limit, guard.save(tokens)).await,
-            (Content::Nothing, None) => self.call(limit, store.clear()).await,
-            (Content::Nothing, Some(guard)) => self.call(limit, guard.clear()).await,
-            (Content::NothingFor(pair), None) => {
-                let still = self.call(limit, store.load()).await;
-                match still.unwrap_or_else(|none| Err(StoreError::new(none)))? {
-                    Some(there) if there.same_pair(pair) => self.call(limit, store.clear()).await,
-                    _ => return Ok(()),
-                }
-            }
-            (Content::NothingFor(pair), Some(guard)) => {
-                let still = self.call(limit, guard.load()).await;
-                match still.unwrap_or_else(|none| Err(StoreError::new(none)))? {
-                    Some(there) if there.same_pair(pair) => self.call(limit, guard.clear()).await,
-                    _ => return Ok(()),
-                }
-            }
+            (Content::Pair(tokens), None) => self.call(limit, store.save(tokens)).await,
+            (Content::Nothing | Content::NothingFor(_), Some(guard)) => self.call(limit, guard.clear()).await,
+            (Content::Nothing | Content::NothingFor(_), None) => self.call(limit, store.clear()).await,
         };
         wrote.unwrap_or_else(|none| Err(StoreError::new(none)))
     }

@@ -67,7 +67,7 @@ pub(crate) struct Expired {
 const GRACE: Duration = Duration::from_secs(1);
 
 impl State {
-    /// Whether what this flight brings still counts: it is up, or it was ended from outside and none has started since.
+    /// Whether what this flight brings still counts: it is up, or it was ended from outside and no other is up.
     pub(crate) fn is_current(&self, flight: &Flight) -> bool {
         self.is_up(flight.id) || self.is_lapsed(flight)
     }
@@ -88,16 +88,21 @@ impl State {
     /// The flight is about to present memory's pair: from here on no other may.
     pub(crate) fn present(&mut self, flight: &Flight) -> Option<Arc<Tokens>> {
         let pair = self.pair(flight)?;
-        if self.is_up(flight.id)
-            && let Some(lapsed) = self.lapsed.take()
+        if self.overtake_lapsed(flight)
+            && let Phase::Active(active) = &mut self.phase
         {
-            lapsed.overtake();
-            self.trash.flights.push(lapsed);
-            if let Phase::Active(active) = &mut self.phase {
-                active.lost = true;
-            }
+            active.lost = true;
         }
         Some(pair)
+    }
+
+    /// The flight that is up has a pair to present, or a newer one: what has lapsed must not go on. Whether there was any.
+    fn overtake_lapsed(&mut self, flight: &Flight) -> bool {
+        let lapsed = if self.is_up(flight.id) { self.lapsed.take() } else { None };
+        let Some(lapsed) = lapsed else { return false };
+        lapsed.overtake();
+        self.trash.flights.push(lapsed);
+        true
     }
 
     pub(crate) fn is_answer_lost(&self, flight: &Flight) -> bool {
@@ -134,12 +139,7 @@ impl State {
             return Some(Landing::Over);
         }
         self.books.found(Some(Arc::clone(&candidate.tokens)));
-        if self.is_up(flight.id)
-            && let Some(lapsed) = self.lapsed.take()
-        {
-            lapsed.overtake();
-            self.trash.flights.push(lapsed);
-        }
+        self.overtake_lapsed(flight);
         let Phase::Active(active) = &mut self.phase else { return Some(Landing::Over) };
         active.hold_pair(&candidate);
         let same =
