@@ -72,6 +72,8 @@ mod reply;
 mod runtime;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod store;
 mod tokens;
 mod transport;
