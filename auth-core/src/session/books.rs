@@ -24,6 +24,8 @@ pub(crate) struct Books {
     tried: u64,
     /// What this session last loaded, saved, cleared or adopted there. Empty at first.
     base: Option<Arc<Tokens>>,
+    /// The pair whose refresh token this session exchanged last: whoever writes that again is late.
+    spent: Option<Arc<Tokens>>,
     last: Wrote,
     waiters: Vec<(u64, oneshot::Sender<Wrote>)>,
 }
@@ -79,6 +81,7 @@ impl Books {
             written: 0,
             tried: 0,
             base: None,
+            spent: None,
             last: Ok(()),
             waiters: Vec::new(),
         }
@@ -90,6 +93,17 @@ impl Books {
         self.origin = origin;
         self.number += 1;
         self.number
+    }
+
+    /// This pair's refresh token was exchanged for another.
+    pub(crate) fn exchanged(&mut self, pair: Arc<Tokens>) {
+        self.spent = Some(pair);
+    }
+
+    /// Whether this pair's refresh token is one that this session has exchanged.
+    fn is_spent(&self, loaded: &Tokens) -> bool {
+        let spent = self.spent.as_ref().filter(|spent| spent.sign_in_id() == loaded.sign_in_id());
+        spent.is_some_and(|spent| spent.refresh_token() == loaded.refresh_token())
     }
 
     /// This content is there already: it was loaded.
@@ -214,8 +228,16 @@ impl Books {
         if same(loaded, self.base.as_deref()) {
             return if self.is_unsaved() { Reading::SaveFirst } else { Reading::Ours };
         }
-        match (loaded, memory) {
+        match (loaded, memory.cloned()) {
             (None, _) => Reading::Emptied,
+            // Written by somebody who had not heard of our exchange, under a lock that one of us had lost: ours is newer.
+            (Some(loaded), Some(memory)) if self.is_spent(loaded) => {
+                self.base = Some(Arc::new(loaded.clone()));
+                if !self.is_unsaved() {
+                    self.want(Content::Pair(memory), Origin::Flight);
+                }
+                Reading::SaveFirst
+            }
             (Some(loaded), Some(memory)) if loaded.sign_in_id() == memory.sign_in_id() => Reading::Rotated,
             (Some(_), _) => Reading::OtherSignIn,
         }

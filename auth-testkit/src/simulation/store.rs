@@ -9,7 +9,7 @@ use auth_core::{StoreError, StoreGuard, TokenStore, Tokens, async_trait};
 use futures::channel::oneshot;
 
 use super::plan::StoreFault;
-use super::record::{StoreOp, StoreOutcome, Token, What};
+use super::record::{Pair, StoreOp, StoreOutcome, Token, What};
 use super::secret;
 use super::universe::{OUTSIDE, Universe, Who};
 use crate::lock::lock;
@@ -93,7 +93,7 @@ impl SimulatedStore {
         }
         let found = act(&mut lock(self.place()));
         if op != StoreOp::Load {
-            self.universe.record(self.who.process, What::Stored { pair: found.as_ref().and_then(access) });
+            self.universe.record(self.who.process, What::Stored { pair: found.as_ref().and_then(pair) });
         }
         match fault {
             Some(StoreFault::LiesAboutFailing) => return Err(call.end(StoreOutcome::Failed)),
@@ -103,7 +103,7 @@ impl SimulatedStore {
             }
             _ => {}
         }
-        call.end(StoreOutcome::Done(found.as_ref().and_then(access)));
+        call.end(StoreOutcome::Done(found.as_ref().and_then(pair)));
         Ok(found)
     }
 
@@ -127,12 +127,13 @@ impl SimulatedStore {
     }
 
     async fn save_under(&self, tokens: &Tokens, lease: Option<&Held>) -> Result<(), StoreError> {
-        let access = access(tokens).unwrap_or(Token { number: 0, sign_in: 0 });
+        let unknown = Pair { access: Token { number: 0, sign_in: 0 }, refresh: None };
+        let pair = pair(tokens).unwrap_or(unknown);
         let save = |inside: &mut Inside| {
             inside.content = Some(tokens.clone());
             inside.content.clone()
         };
-        self.call(StoreOp::Save { access }, lease, save).await.map(drop)
+        self.call(StoreOp::Save { pair }, lease, save).await.map(drop)
     }
 
     async fn clear_under(&self, lease: Option<&Held>) -> Result<(), StoreError> {
@@ -228,9 +229,9 @@ impl Drop for Call<'_> {
     }
 }
 
-/// The number of a pair: its access token's.
-fn access(tokens: &Tokens) -> Option<Token> {
-    secret::find(tokens.access_token().reveal())
+fn pair(tokens: &Tokens) -> Option<Pair> {
+    let refresh = tokens.refresh_token().and_then(|token| secret::find(token.reveal()));
+    Some(Pair { access: secret::find(tokens.access_token().reveal())?, refresh })
 }
 
 #[async_trait]

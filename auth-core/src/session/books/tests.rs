@@ -28,6 +28,25 @@ fn another_pair_of_this_sign_in_was_rotated_elsewhere() {
 }
 
 #[test]
+fn a_pair_with_a_refresh_token_that_was_exchanged_here_is_overwritten_and_not_adopted() {
+    let late = Arc::new(Tokens::clone(&pair("0", 1)));
+    let late = Tokens::new("T0b").unwrap().with_refresh_token("R0").with_sign_in_id(late.sign_in_id());
+    let mut books = written(&pair("0", 1));
+    books.exchanged(pair("0", 1));
+    books.want(Content::Pair(pair("1", 1)), Origin::Flight);
+    drop(books.answered(&books.due().unwrap(), Ok(())));
+
+    assert_eq!(books.read(Some(&late)), Reading::SaveFirst);
+
+    let order = books.due().expect("ours is written again");
+    assert!(matches!(&order.content, Content::Pair(ours) if ours.same_pair(&pair("1", 1))));
+    assert!(
+        books.knows(Some(&late), &pair("1", 1)),
+        "a write under a lock of its own gives way to what it does not know"
+    );
+}
+
+#[test]
 fn another_sign_in_is_another_identity_even_without_an_id() {
     let mut books = written(&pair("0", 1));
     assert_eq!(books.read(Some(&pair("1", 2))), Reading::OtherSignIn);
