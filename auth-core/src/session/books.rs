@@ -22,6 +22,9 @@ pub(crate) struct Books {
     number: u64,
     written: u64,
     tried: u64,
+    /// The number of the newest sign-in or sign-out. Until a write of that number or a newer one has succeeded, nothing that
+    /// the store holds overrules it: not after a refresh either.
+    identity: u64,
     /// What this session last loaded, saved, cleared or adopted there. Empty at first.
     base: Option<Arc<Tokens>>,
     /// The pair whose refresh token this session exchanged last: whoever writes that again is late.
@@ -80,6 +83,7 @@ impl Books {
             number: 0,
             written: 0,
             tried: 0,
+            identity: 0,
             base: None,
             spent: None,
             last: Ok(()),
@@ -92,6 +96,9 @@ impl Books {
         self.desired = content;
         self.origin = origin;
         self.number += 1;
+        if origin == Origin::Identity {
+            self.identity = self.number;
+        }
         self.number
     }
 
@@ -128,11 +135,17 @@ impl Books {
     /// The write that has to come before a load: a sign-in's or a sign-out's, which no content of the store overrules. A
     /// flight's is decided upon after the load.
     pub(crate) fn due_before_load(&self) -> Option<Order> {
-        (self.is_unsaved() && self.origin == Origin::Identity).then(|| self.order())
+        self.is_identity_unsaved().then(|| self.order())
     }
 
     fn order(&self) -> Order {
-        Order { number: self.number, content: self.desired.clone(), origin: self.origin }
+        let origin = if self.is_identity_unsaved() { Origin::Identity } else { self.origin };
+        Order { number: self.number, content: self.desired.clone(), origin }
+    }
+
+    /// Whether a sign-in or a sign-out is not in the store yet. The end of a session clears only what is its own.
+    fn is_identity_unsaved(&self) -> bool {
+        self.written < self.identity && !matches!(self.desired, Content::NothingFor(_))
     }
 
     /// Wants the newest content tried again.
@@ -217,7 +230,7 @@ impl Books {
             Content::Pair(tokens) => Some(tokens),
             Content::Nothing | Content::NothingFor(_) => None,
         };
-        if self.is_unsaved() && self.origin == Origin::Identity {
+        if self.is_identity_unsaved() {
             return Reading::SaveFirst;
         }
         if same(loaded, memory.map(|tokens| &**tokens)) {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use auth_core::{StoreError, StoreGuard, TokenStore, Tokens, async_trait};
 use futures::channel::oneshot;
 
-use super::plan::StoreFault;
+use super::plan::{StoreCall, StoreFault};
 use super::record::{Pair, StoreOp, StoreOutcome, Token, What};
 use super::secret;
 use super::universe::{OUTSIDE, Universe, Who};
@@ -78,8 +78,9 @@ impl SimulatedStore {
         act: impl FnOnce(&mut Inside) -> Option<Tokens>,
     ) -> Result<Option<Tokens>, StoreError> {
         let mut call = self.begin(op);
-        let fault = self.fault().await;
-        if fault == Some(StoreFault::Fails) {
+        let fault = self.fault(op).await;
+        let full = op != StoreOp::Load && self.who.process != OUTSIDE && self.universe.is_full();
+        if full || fault == Some(StoreFault::Fails) {
             return Err(call.end(StoreOutcome::Failed));
         }
         if fault == Some(StoreFault::KilledBefore) {
@@ -108,11 +109,11 @@ impl SimulatedStore {
     }
 
     /// Waits as long as the call takes, and says what else is wrong with it.
-    async fn fault(&self) -> Option<StoreFault> {
+    async fn fault(&self, op: StoreOp) -> Option<StoreFault> {
         if self.who.process == OUTSIDE {
             return None;
         }
-        let fault = self.universe.next_store(self.who.slot);
+        let fault = self.universe.next_store(self.who.slot, kind(op));
         match fault {
             Some(StoreFault::Slow(ms)) => self.universe.sleep(ms).await,
             Some(StoreFault::Hangs) => pending::<()>().await,
@@ -229,6 +230,14 @@ impl Drop for Call<'_> {
     }
 }
 
+fn kind(op: StoreOp) -> StoreCall {
+    match op {
+        StoreOp::Load => StoreCall::Load,
+        StoreOp::Save { .. } | StoreOp::Clear => StoreCall::Write,
+        StoreOp::Lock => StoreCall::Lock,
+    }
+}
+
 fn pair(tokens: &Tokens) -> Option<Pair> {
     let refresh = tokens.refresh_token().and_then(|token| secret::find(token.reveal()));
     Some(Pair { access: secret::find(tokens.access_token().reveal())?, refresh })
@@ -253,7 +262,7 @@ impl TokenStore for SimulatedStore {
             return Ok(None);
         }
         let mut call = self.begin(StoreOp::Lock);
-        match self.fault().await {
+        match self.fault(StoreOp::Lock).await {
             Some(StoreFault::Fails) => return Err(call.end(StoreOutcome::Failed)),
             Some(StoreFault::KilledBefore) => {
                 self.universe.kill_soon(self.who);

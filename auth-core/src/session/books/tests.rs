@@ -66,6 +66,28 @@ fn an_empty_store_is_emptied_only_if_it_was_not_empty_before() {
     assert_eq!(books.read(None), Reading::SaveFirst);
 }
 
+/// K7: a sign-in whose save failed is not overruled by what the store held before it, after a refresh as little as before.
+#[test]
+fn a_sign_in_that_was_never_saved_wins_after_its_refresh_as_well() {
+    for before in [None, Some(pair("0", 1))] {
+        let mut books = Books::new();
+        books.want(Content::Pair(pair("1", 2)), Origin::Identity);
+        let order = books.due().unwrap();
+        drop(books.answered(&order, Err(Arc::new(StoreError::new("full")))));
+        books.want(Content::Pair(pair("2", 2)), Origin::Flight);
+        let order = books.due().unwrap();
+        drop(books.answered(&order, Err(Arc::new(StoreError::new("full")))));
+
+        assert_eq!(books.read(before.as_deref()), Reading::SaveFirst);
+
+        books.try_again();
+        let order = books.due().unwrap();
+        assert_eq!(order.origin, Origin::Identity);
+        drop(books.answered(&order, Ok(())));
+        assert_eq!(books.read(None), Reading::Emptied, "from here on the store is heard");
+    }
+}
+
 /// K2: a rotated pair that could not be saved is saved before the next refresh, unless somebody else was there.
 #[test]
 fn an_unsaved_rotation_is_saved_first() {
