@@ -20,8 +20,13 @@
 //!
 //! [`TransportSuite`] is the same with choices: HTTP/2, an executor, gaps that are known, single clauses, a report.
 
+mod choices;
+mod clause;
 mod report;
+#[cfg(feature = "server")]
 mod transport;
+mod trial;
 
 pub use report::{Failure, Report};
+#[cfg(feature = "server")]
 pub use transport::{TransportSuite, transport};

@@ -63,7 +63,8 @@
 //! As everywhere in this framework, no `Debug` shows the text of a token. To compare texts, ask for them.
 
 mod arrivals;
-#[cfg(feature = "server")]
+// Its clauses run on threads of their own.
+#[cfg(not(any(target_arch = "wasm32", auth_local)))]
 pub mod conformance;
 mod lock;
 mod overlap;
