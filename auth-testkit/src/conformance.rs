@@ -23,10 +23,12 @@
 mod choices;
 mod clause;
 mod report;
+mod token_store;
 #[cfg(feature = "server")]
 mod transport;
 mod trial;
 
 pub use report::{Failure, Report};
+pub use token_store::{TokenStoreSuite, token_store};
 #[cfg(feature = "server")]
 pub use transport::{TransportSuite, transport};
