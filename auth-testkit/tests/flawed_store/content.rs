@@ -77,9 +77,7 @@ impl Place {
             }
             Flaw::ClearsBeforeItSaves => self.put(None),
             Flaw::OneTemporaryName => {
-                self.state().temporary = Some(tokens.clone());
-                self.let_others_in();
-                new.access_token = text(&self.state().temporary).unwrap_or_default();
+                new.access_token = self.by_way_of_the_temporary(tokens).to_stored().access_token;
             }
             _ => {}
         }

@@ -48,6 +48,9 @@ impl StoreGuard for Guard {
         {
             return Ok(copy.clone());
         }
+        if matches!(self.place.flaw, Flaw::LooksBeforeItLocks) {
+            self.place.let_others_in();
+        }
         let loaded = self.place.load().await?;
         self.copy = Some(loaded.clone());
         Ok(loaded)
@@ -64,7 +67,7 @@ impl StoreGuard for Guard {
                 return self.place.save(&made(stored)).await;
             }
             Flaw::GuardLosesTheLockWhenDroppedFrom => {
-                let lost = Lost(&self.ticket);
+                let lost = Lost(&mut self.ticket);
                 yielded().await;
                 std::mem::forget(lost);
             }
@@ -84,7 +87,7 @@ impl StoreGuard for Guard {
         self.wrote()
     }
 
-    async fn release(self: Box<Self>) {
+    async fn release(mut self: Box<Self>) {
         if let (Flaw::GuardCommitsWhenReleased, Some(copy)) = (self.place.flaw, &self.copy) {
             self.place.put(copy.clone());
         }
@@ -93,7 +96,7 @@ impl StoreGuard for Guard {
 }
 
 /// The lock goes with a call that is dropped.
-struct Lost<'a>(&'a Ticket);
+struct Lost<'a>(&'a mut Ticket);
 
 impl Drop for Lost<'_> {
     fn drop(&mut self) {

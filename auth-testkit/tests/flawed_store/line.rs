@@ -51,7 +51,8 @@ impl Ticket {
     }
 
     /// As its drop, by a guard that is released.
-    pub(super) fn give_back(&self) {
+    pub(super) fn give_back(&mut self) {
+        self.taken = false;
         let mut state = self.shared.state();
         let next = match self.flaw {
             Flaw::KeepsReleased => return,

@@ -16,6 +16,8 @@ use auth_core::{StoreError, StoreGuard, StoredTokens, TokenStore, Tokens, async_
 
 use line::Ticket;
 
+const PATIENCE: Duration = Duration::from_millis(50);
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Flaw {
     None,
@@ -92,6 +94,7 @@ struct Shared {
 struct State {
     content: Option<Tokens>,
     visits: u64,
+    looking: u64,
     failing: bool,
     garbled: bool,
     behind: Vec<Tokens>,
@@ -149,10 +152,30 @@ impl Place {
     fn let_others_in(&self) {
         let state = self.state();
         let before = state.visits;
-        let patience = Duration::from_millis(50);
         drop(
-            self.shared.visited.wait_timeout_while(state, patience, |state| state.visits == before).unwrap(),
+            self.shared.visited.wait_timeout_while(state, PATIENCE, |state| state.visits == before).unwrap(),
         );
+    }
+
+    /// Puts it into the temporary place, and takes out what is there once another has done the same.
+    fn by_way_of_the_temporary(&self, tokens: &Tokens) -> Tokens {
+        let mut state = self.state();
+        state.temporary = Some(tokens.clone());
+        self.shared.visited.notify_all();
+        let mine = |state: &mut State| state.temporary.as_ref() == Some(tokens);
+        let state = self.shared.visited.wait_timeout_while(state, PATIENCE, mine).unwrap().0;
+        state.temporary.clone().unwrap()
+    }
+
+    /// Two who want the lock find it free.
+    fn look(&self) {
+        let mut state = self.state();
+        state.looking += 1;
+        self.shared.visited.notify_all();
+        let mut state =
+            self.shared.visited.wait_timeout_while(state, PATIENCE, |state| state.looking < 2).unwrap().0;
+        state.looking = 0;
+        state.holder = None;
     }
 
     fn visit(&self) {
@@ -171,8 +194,10 @@ impl Shared {
 impl TokenStore for Flawed {
     async fn load(&self) -> Result<Option<Tokens>, StoreError> {
         self.wait_for_the_lock().await?;
-        if let (Flaw::ReadsOnce, Some(copy)) = (self.place.flaw, self.copy.lock().unwrap().clone()) {
-            return Ok(copy);
+        match (self.place.flaw, self.copy.lock().unwrap().clone()) {
+            (Flaw::ReadsOnce, Some(copy)) => return Ok(copy),
+            (Flaw::ClearsItsCopyOnly, Some(None)) => return Ok(None),
+            _ => {}
         }
         let loaded = self.place.load().await?;
         *self.copy.lock().unwrap() = Some(loaded.clone());
@@ -188,6 +213,9 @@ impl TokenStore for Flawed {
     async fn clear(&self) -> Result<(), StoreError> {
         self.wait_for_the_lock().await?;
         *self.copy.lock().unwrap() = Some(None);
+        if matches!(self.place.flaw, Flaw::ClearsItsCopyOnly) {
+            return Ok(());
+        }
         self.place.clear().await
     }
 
@@ -205,9 +233,7 @@ impl TokenStore for Flawed {
                 while self.place.state().holder.is_some() {
                     yielded().await;
                 }
-                self.place.visit();
-                self.place.let_others_in();
-                self.place.state().holder = None;
+                self.place.look();
             }
             _ => {}
         }

@@ -35,7 +35,7 @@ pub(super) async fn dropped_save(world: &World) -> Verdict {
         let ended = polled(store.save(&new).boxed(), polls).await.transpose()?;
 
         let when = format!("after a save that was dropped after {polls} polls");
-        either([Some(&old), Some(&new)], &store, &place, &when).await?;
+        either(&[Some(&old), Some(&new)], &store, &place, &when).await?;
         usable(&store).await?;
         if ended.is_some() {
             break;
@@ -53,7 +53,7 @@ pub(super) async fn dropped_clear(world: &World) -> Verdict {
         let ended = polled(store.clear().boxed(), polls).await.transpose()?;
 
         let when = format!("after a clear that was dropped after {polls} polls");
-        either([Some(&full(0)), None], &store, &place, &when).await?;
+        either(&[Some(&full(0)), None], &store, &place, &when).await?;
         usable(&store).await?;
         if ended.is_some() {
             break;
@@ -93,7 +93,7 @@ async fn stays(tokens: Option<&Tokens>, store: &Handle, place: &Place, when: &st
     KEPT
 }
 
-async fn either(both: [Option<&Tokens>; 2], store: &Handle, place: &Place, when: &str) -> Verdict {
+async fn either(both: &[Option<&Tokens>], store: &Handle, place: &Place, when: &str) -> Verdict {
     one_of(both, store.load().await?.as_ref(), when)?;
     one_of(both, place.open().await.load().await?.as_ref(), when)
 }

@@ -74,9 +74,12 @@ pub(super) fn same(expected: Option<&Tokens>, found: Option<&Tokens>, when: &str
 }
 
 /// One of them, whole.
-pub(super) fn one_of(expected: [Option<&Tokens>; 2], found: Option<&Tokens>, when: &str) -> Verdict {
-    let [old, new] = expected;
-    if same(old, found, when).is_ok() { KEPT } else { same(new, found, when) }
+pub(super) fn one_of(expected: &[Option<&Tokens>], found: Option<&Tokens>, when: &str) -> Verdict {
+    if expected.iter().any(|one| same(*one, found, when).is_ok()) {
+        return KEPT;
+    }
+    let pair = expected.iter().rev().find_map(|one| *one);
+    same(pair, found, &format!("{when} it is neither the old content nor the new one:"))
 }
 
 struct Field {
@@ -152,8 +155,12 @@ fn difference(expected: &Tokens, found: &Tokens) -> Option<String> {
     })
 }
 
+/// By its number, if it is one of the suite's own.
 fn secret(text: &str) -> String {
-    format!("one of {} bytes", text.len())
+    match text.rsplit_once('.').and_then(|(_, number)| number.parse::<u64>().ok()) {
+        Some(number) => format!("number {number}"),
+        None => format!("one of {} bytes", text.len()),
+    }
 }
 
 fn shown(text: &str) -> String {

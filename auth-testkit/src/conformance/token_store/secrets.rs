@@ -34,7 +34,7 @@ pub(super) async fn failed_save(world: &World) -> Verdict {
     ensure!(store.store.save(&full(1)).await.is_err(), "a save went well, and `failing` was to make it fail");
     world.stage("waiting for a load after a save that failed");
     match store.store.load().await {
-        Ok(found) => one_of([Some(&full(0)), Some(&full(1))], found.as_ref(), "after a save that failed"),
+        Ok(found) => one_of(&[Some(&full(0)), Some(&full(1))], found.as_ref(), "after a save that failed"),
         // It says so, at least.
         Err(_) => KEPT,
     }

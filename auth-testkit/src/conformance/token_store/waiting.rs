@@ -61,8 +61,7 @@ pub(super) async fn dropped_guard(world: &World) -> Verdict {
     let (ours, theirs) = (place.open().await, place.open().await);
 
     drop(ours.lock().await?);
-    world.stage("waiting for the lock of a guard that was dropped");
-    let guard = theirs.lock().await?;
+    let guard = theirs.lock_after(" of a guard that was dropped").await?;
 
     let mut line: FuturesUnordered<Waiting<'_>> = std::iter::once(ours.locking()).collect();
     none_yet(&mut line)?;
@@ -115,7 +114,8 @@ async fn taken(world: &World) -> Verdict {
     drop(line);
     guard.release().await;
 
-    had(world, &others, "that was released after a wait for it was dropped").await
+    others.lock_after(", which was released after a wait for it was dropped").await?.release().await;
+    KEPT
 }
 
 /// Somebody waits behind the one who gives up.
@@ -151,18 +151,11 @@ async fn handed_over(world: &World) -> Verdict {
 
     world.stage("waiting for the lock behind a wait that was dropped when its turn had come");
     first(&mut line).await?.release().await;
-    had(world, &ours, "that had come to a wait that was dropped").await
+    KEPT
 }
 
 async fn three(place: &Place) -> [Handle; 3] {
     [place.open().await, place.open().await, place.open().await]
-}
-
-async fn had(world: &World, store: &Handle, which: &str) -> Verdict {
-    let got = store.locking();
-    world.stage(format!("waiting for a lock {which}"));
-    got.await?.release().await;
-    KEPT
 }
 
 fn none_yet(line: &mut FuturesUnordered<Waiting<'_>>) -> Verdict {

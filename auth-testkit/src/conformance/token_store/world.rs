@@ -140,13 +140,23 @@ impl Handle {
 
     /// `None`: there is none.
     pub(super) async fn try_lock(&self) -> Result<Option<Guard>, String> {
-        self.stage.set("waiting for the lock");
+        self.try_lock_after("").await
+    }
+
+    /// What was done before completes the sentence of what is waited for in vain.
+    async fn try_lock_after(&self, what: &str) -> Result<Option<Guard>, String> {
+        self.stage.set(format!("waiting for the lock{what}"));
         let guard = self.store.lock().await.map_err(failed("a lock"))?;
         Ok(guard.map(|guard| Guard { guard, stage: self.stage.clone() }))
     }
 
     pub(super) async fn lock(&self) -> Result<Guard, String> {
-        self.try_lock().await?.ok_or_else(|| "a lock is `None`, where there was one before".to_owned())
+        self.lock_after("").await
+    }
+
+    pub(super) async fn lock_after(&self, what: &str) -> Result<Guard, String> {
+        let guard = self.try_lock_after(what).await?;
+        guard.ok_or_else(|| "a lock is `None`, where there was one before".to_owned())
     }
 
     /// In a box, so that it can be waited for, kept and given up.
