@@ -6,7 +6,7 @@ mod flawed_store;
 mod quotes;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, Weak};
 use std::time::Duration;
 
 use auth_core::{MemoryStore, StoreError, StoreGuard, TokenStore, Tokens, async_trait};
@@ -130,6 +130,9 @@ flaws! {
     a_store_whose_dropped_save_comes_late:
         Flaw::FinishesDroppedSavesLate
         => "overtaking": "after a save that followed a dropped one";
+    a_store_whose_dropped_clear_comes_late:
+        Flaw::FinishesDroppedClearsLate
+        => "overtaking": "after a save that followed a dropped clear nothing is there";
     a_store_that_locks_now_and_then:
         Flaw::LocksOnlyOnce
         => "always": "a lock is `None` at one time and a guard at another";
@@ -177,6 +180,12 @@ flaws! {
     a_guard_whose_drop_does_nothing:
         Flaw::KeepsDropped
         => "dropped_guard": "it is still waiting for the lock of a guard that was dropped";
+    a_guard_whose_drop_wakes_nobody:
+        Flaw::WakesNobodyWhenDropped
+        => "dropped_guard": "a guard that was dropped to wake one that waits for the lock";
+    a_lock_that_stays_with_a_wait_that_was_dropped:
+        Flaw::StaysLockedWhenDroppedEarly
+        => "dropped_wait": "the lock, after a wait that was dropped after 1 polls";
     a_line_with_a_place_for_one_who_is_gone:
         Flaw::KeepsAPlaceForTheGone
         => "dropped_wait": "which was released after a wait for it was dropped";
@@ -189,6 +198,9 @@ flaws! {
     a_guard_that_reads_once:
         Flaw::GuardReadsOnce
         => "guarded": "in a guard, after a save of another session";
+    a_guard_whose_clear_does_nothing:
+        Flaw::GuardClearsNothing
+        => "guarded": "in a guard, after its clear something is there";
     a_guard_that_drops_the_sign_in_id:
         Flaw::GuardSaves(|new| new.sign_in_id = None)
         => "guarded_whole": "in a guard, after its save the sign_in_id is another";
@@ -198,6 +210,9 @@ flaws! {
     a_guard_that_writes_without_the_lock:
         Flaw::WritesWithoutTheLock
         => "lost_writes": "after a save of a guard that has lost the lock the access_token is another";
+    a_guard_that_clears_without_the_lock:
+        Flaw::ClearsWithoutTheLock
+        => "lost_writes": "after a clear of a guard that has lost the lock nothing is there";
     a_guard_that_writes_and_says_conflict:
         Flaw::WritesAndSaysConflict
         => "lost_writes": "after a save of a guard that has lost the lock the access_token is another";
@@ -207,6 +222,9 @@ flaws! {
     a_guard_that_releases_what_is_not_its_own:
         Flaw::ReleasesForOthers
         => "lost_release": "one session, after a guard that had lost the lock was released, has the lock too";
+    a_dropped_guard_that_releases_what_is_not_its_own:
+        Flaw::DropsForOthers
+        => "lost_release": "one session, after a guard that had lost the lock was dropped, has the lock too";
     a_store_that_shows_its_token:
         Flaw::ShowsEverything
         => "debug": "the store's `Debug` shows a token after a save";
@@ -315,6 +333,20 @@ fn a_store_that_forgets() {
         "reopened",
         "in a store that is opened after a save nothing is there",
     );
+}
+
+#[test]
+fn a_store_whose_content_goes_with_its_last_handle() {
+    let open = |place: &Mutex<Weak<MemoryStore>>| {
+        let mut place = place.lock().unwrap();
+        let store = place.upgrade().unwrap_or_default();
+        *place = Arc::downgrade(&store);
+        store
+    };
+
+    let report = TokenStoreSuite::new(Mutex::default, open).only(["reopened"]).run();
+
+    says(&report, "reopened", "in a store that is opened when the one that saved is gone nothing is there");
 }
 
 #[test]

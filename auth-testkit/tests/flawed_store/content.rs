@@ -17,7 +17,7 @@ impl Place {
                 state.content = Some(first);
             }
             if let Some(late) = state.late.take() {
-                state.content = Some(late);
+                state.content = late;
             }
             if state.garbled {
                 return match self.flaw {
@@ -81,7 +81,7 @@ impl Place {
             }
             _ => {}
         }
-        let unfinished = Unfinished { place: self, tokens };
+        let unfinished = Unfinished { place: self, tokens: Some(tokens) };
         yielded().await;
         std::mem::forget(unfinished);
         self.put(Some(made(new)));
@@ -104,7 +104,9 @@ impl Place {
             }
             _ => {}
         }
+        let unfinished = Unfinished { place: self, tokens: None };
         yielded().await;
+        std::mem::forget(unfinished);
         self.state().behind.clear();
         self.put(None);
         Ok(())
@@ -135,17 +137,20 @@ impl Place {
     }
 }
 
-/// A save that does not come to its end.
+/// A write that does not come to its end.
 struct Unfinished<'a> {
     place: &'a Place,
-    tokens: &'a Tokens,
+    tokens: Option<&'a Tokens>,
 }
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
         match self.place.flaw {
-            Flaw::LosesItsConnectionWhenDropped => self.place.state().broken = true,
-            Flaw::FinishesDroppedSavesLate => self.place.state().late = Some(self.tokens.clone()),
+            Flaw::LosesItsConnectionWhenDropped if self.tokens.is_some() => self.place.state().broken = true,
+            Flaw::FinishesDroppedSavesLate if self.tokens.is_some() => {
+                self.place.state().late = Some(self.tokens.cloned());
+            }
+            Flaw::FinishesDroppedClearsLate if self.tokens.is_none() => self.place.state().late = Some(None),
             _ => {}
         }
     }

@@ -68,8 +68,14 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if self.taken {
-            if !matches!(self.flaw, Flaw::KeepsDropped) {
-                self.give_back();
+            match self.flaw {
+                Flaw::KeepsDropped => {}
+                Flaw::WakesNobodyWhenDropped => drop(self.shared.state().pass_on()),
+                Flaw::DropsForOthers => {
+                    let next = self.shared.state().pass_on();
+                    next.into_iter().for_each(Waker::wake);
+                }
+                _ => self.give_back(),
             }
             return;
         }

@@ -43,6 +43,7 @@ pub(crate) enum Flaw {
     ClearsByHalves,
     LosesItsConnectionWhenDropped,
     FinishesDroppedSavesLate,
+    FinishesDroppedClearsLate,
     /// Two saves use the same temporary place.
     OneTemporaryName,
     LocksOnlyOnce,
@@ -58,15 +59,20 @@ pub(crate) enum Flaw {
     NeverWakes,
     WakesTheFirstTask,
     KeepsDropped,
+    WakesNobodyWhenDropped,
+    StaysLockedWhenDroppedEarly,
     KeepsAPlaceForTheGone,
     LosesWhatItHandsOver,
     GuardCommitsWhenReleased,
     GuardReadsOnce,
+    GuardClearsNothing,
     GuardLosesTheLockWhenDroppedFrom,
     WritesWithoutTheLock,
+    ClearsWithoutTheLock,
     WritesAndSaysConflict,
     SaysOnlyError,
     ReleasesForOthers,
+    DropsForOthers,
     ShowsEverything,
     DeletesBeforeItFails,
     FailsWithTheToken,
@@ -98,7 +104,8 @@ struct State {
     failing: bool,
     garbled: bool,
     behind: Vec<Tokens>,
-    late: Option<Tokens>,
+    /// What will be there by the next load.
+    late: Option<Option<Tokens>>,
     temporary: Option<Tokens>,
     broken: bool,
     locked_once: bool,
@@ -239,6 +246,12 @@ impl TokenStore for Flawed {
         }
         let line = if matches!(flaw, Flaw::ExcludesByHandle) { &self.own_line } else { &self.place.shared };
         let ticket = Ticket::take(line, flaw, self.number).granted().await;
+        if matches!(flaw, Flaw::StaysLockedWhenDroppedEarly) {
+            let ticket = std::mem::ManuallyDrop::new(ticket);
+            yielded().await;
+            let ticket = std::mem::ManuallyDrop::into_inner(ticket);
+            return Ok(Some(Box::new(guard::Guard::new(self.place.clone(), ticket))));
+        }
         Ok(Some(Box::new(guard::Guard::new(self.place.clone(), ticket))))
     }
 }

@@ -89,13 +89,8 @@ async fn free(world: &World) -> Verdict {
             guard.release().await;
         }
 
-        world.stage(format!("waiting for a free lock, after a wait that was dropped after {polls} polls"));
-        // Without words of its own.
-        let Some(guard) = theirs.store.lock().await.map_err(|error| format!("a lock failed: {error:?}"))?
-        else {
-            return Err("a lock is `None`, where there was one before".to_owned());
-        };
-        guard.release().await;
+        let after = format!(", after a wait that was dropped after {polls} polls");
+        theirs.lock_after(&after).await?.release().await;
         if ended {
             break;
         }

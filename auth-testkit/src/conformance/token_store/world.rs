@@ -33,6 +33,7 @@ impl World {
 
     /// One that nobody has used. It lasts at least as long as what is opened there.
     pub(super) fn place(&self) -> Place {
+        self.stage.set("waiting for a place");
         (self.places)(&self.stage)
     }
 
