@@ -42,16 +42,12 @@ use world::{Handle, Place, World};
 /// # use auth_core::MemoryStore;
 /// # use std::path::PathBuf;
 /// # use std::sync::Arc;
-/// # fn example<Dir: Send + Sync + 'static>(
-/// #     temporary_directory: fn() -> Dir,
-/// #     path: fn(&Dir) -> PathBuf,
-/// #     open: fn(PathBuf) -> MemoryStore,
-/// # ) {
+/// # fn example(temporary_directory: fn() -> PathBuf) {
 /// # use auth_testkit::conformance::token_store;
 /// # struct FileStore;
 /// # impl FileStore { fn new(_: PathBuf) -> MemoryStore { MemoryStore::new() } }
 /// token_store(|| Arc::new(MemoryStore::new()), Arc::clone);
-/// token_store(temporary_directory, move |place| FileStore::new(path(place).join("tokens.json")));
+/// token_store(temporary_directory, |place| FileStore::new(place.join("tokens.json")));
 /// # }
 /// ```
 ///
