@@ -279,7 +279,7 @@ impl<T: Transport> Inner<T> {
         let applied = self.session.scheme().apply(&mut head, &turn);
         applied.map_err(|error| Error::caused(ErrorKind::Misconfigured, error))?;
         if progress.replayed {
-            self.session.tell(|| Event::Replayed { flight: attempt.flight, ticket: attempt.ticket });
+            self.session.replayed(|| Event::Replayed { flight: attempt.flight, ticket: attempt.ticket });
         }
         let send = self.transport.send(Request::from_parts(head, body));
         Ok(turn.start(send).await?)

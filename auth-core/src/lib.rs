@@ -68,6 +68,7 @@ mod body;
 mod challenge;
 mod client;
 mod contain;
+mod counters;
 mod error;
 mod event;
 mod maybe;
@@ -91,8 +92,9 @@ pub use client::{
     Anonymous, Attempt, AuthClient, ClientBuilder, NoReplay, NotAttached, NotReplayed, NotReplayedReason,
     Unchanged,
 };
+pub use counters::{Counters, Metric};
 pub use error::{Advice, BoxError, Error, ErrorKind};
-pub use event::{Cause, EndReason, Event, FlightId, SessionEnded, SessionState};
+pub use event::{Cause, EndReason, Event, FlightId, Observer, SessionEnded, SessionState};
 pub use maybe::{BoxFuture, MaybeSend, MaybeSync};
 #[cfg(feature = "planted-faults")]
 pub use planted::{Fault, UnknownFault};

@@ -4,6 +4,7 @@
 //! the state and does what follows; `drive`, `load` and `ledger` are the tasks; `turn`, `lease` and `watch` are what callers
 //! hold.
 
+mod ahead;
 mod attempts;
 mod books;
 pub(crate) mod bounded;
@@ -41,7 +42,7 @@ use self::state::Ask;
 use self::wait::WaitTurn;
 use crate::contain::wake;
 use crate::event::{Event, SessionState};
-use crate::{AccessToken, Error, ErrorKind, Refresher, Runtime, Scheme, Tokens};
+use crate::{AccessToken, Counters, Error, ErrorKind, Refresher, Runtime, Scheme, Tokens};
 
 /// One identity at a time, and the coordinator that keeps its tokens fresh. Cheap to clone: every clone is the same session.
 ///
@@ -75,6 +76,7 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        self.core.stop_timer();
         for waker in self.core.watched.close() {
             wake(waker);
         }
@@ -147,6 +149,12 @@ impl Session {
     /// The session's states as a stream: the current one first, then the newest whenever it has changed.
     pub fn watch(&self) -> Watch {
         Watch::new(&self.core().watched)
+    }
+
+    /// What the session has done so far, in sums.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.core().counters()
     }
 
     /// What a request may carry. A fresh lease is a turn without a place: no lock, no allocation.
@@ -280,8 +288,9 @@ impl Session {
         &*self.core().runtime
     }
 
-    pub(crate) fn tell(&self, event: impl FnOnce() -> Event) {
-        self.core().tell(event);
+    /// A request is sent again.
+    pub(crate) fn replayed(&self, event: impl FnOnce() -> Event) {
+        self.core().replayed(event);
     }
 }
 

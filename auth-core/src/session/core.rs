@@ -5,12 +5,14 @@
 //! lock is free.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use futures::future::AbortHandle;
 
+use super::ahead;
 use super::books::Told;
 use super::drive;
 use super::flight::{Flight, Outcome, Promise};
@@ -24,10 +26,11 @@ use super::state::{Ask, Candidate, Decision, Landing, Leftovers, State, Times};
 use super::turn::Place;
 use super::watch::Watched;
 use crate::contain::{quietly, wake};
-use crate::event::{Event, FlightId, SessionEnded};
+use crate::event::{EndReason, Event, FlightId, SessionEnded};
 use crate::planted::Fault;
 use crate::{
-    BoxFuture, Error, ErrorKind, InvalidToken, Refresher, Runtime, Scheme, SignInId, TokenStore, Tokens,
+    BoxFuture, Counters, Error, ErrorKind, InvalidToken, Refresher, Runtime, Scheme, SignInId, TokenStore,
+    Tokens,
 };
 
 pub(crate) struct Core {
@@ -47,6 +50,9 @@ pub(crate) struct Core {
     /// What the fast path reads: the state's snapshot, as of the last change.
     published: ArcSwapOption<Snapshot>,
     state: Mutex<State>,
+    /// Taken under the state's lock, and nothing under it.
+    timer: Mutex<Timer>,
+    replayed: AtomicU64,
 }
 
 /// What follows from a change. [`After::happen`] has the order: waiters first, then the ledger, tasks, listeners and watchers.
@@ -64,7 +70,19 @@ pub(crate) struct After {
     /// Nobody drives the ledger's worker either.
     forsaken: bool,
     wakers: Vec<Waker>,
+    /// The timer of a token that has been replaced.
+    stopped: Option<AbortHandle>,
+    /// By `elapsed`, where somebody listens.
+    now: Duration,
     trash: Vec<Trash>,
+}
+
+/// The timer that refreshes while nobody asks.
+#[derive(Default)]
+struct Timer {
+    stop: Option<AbortHandle>,
+    /// Nobody uses the session any more: nothing is refreshed for nobody.
+    closed: bool,
 }
 
 /// What is only kept to be dropped outside the lock.
@@ -110,6 +128,8 @@ impl Core {
             seed,
             published: ArcSwapOption::empty(),
             state: Mutex::new(state),
+            timer: Mutex::default(),
+            replayed: AtomicU64::new(0),
         }
     }
 
@@ -132,6 +152,32 @@ impl Core {
     /// The newest generation, if somebody is signed in.
     pub(crate) fn published(&self) -> Option<Arc<Snapshot>> {
         self.published.load_full()
+    }
+
+    fn timer(&self) -> MutexGuard<'_, Timer> {
+        self.timer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last handle of the session has been dropped.
+    pub(crate) fn stop_timer(&self) {
+        let stop = {
+            let mut timer = self.timer();
+            timer.closed = true;
+            timer.stop.take()
+        };
+        if let Some(stop) = stop {
+            let _ = quietly(|| stop.abort());
+        }
+    }
+
+    pub(crate) fn replayed(self: &Arc<Self>, event: impl FnOnce() -> Event) {
+        self.replayed.fetch_add(1, Ordering::Relaxed);
+        self.tell(event);
+    }
+
+    pub(crate) fn counters(self: &Arc<Self>) -> Counters {
+        let counted = self.change(|state, _| state.counters);
+        Counters { replayed: self.replayed.load(Ordering::Relaxed), ..counted }
     }
 
     /// An event that is not part of a change.
@@ -172,8 +218,8 @@ impl Core {
 
     /// One critical section, and then what follows from it.
     pub(crate) fn change<R>(self: &Arc<Self>, change: impl FnOnce(&mut State, &mut After) -> R) -> R {
-        let mut after = After::default();
         let now = if self.events.anyone_listens() { self.now() } else { Duration::ZERO };
+        let mut after = After { now, ..After::default() };
         let (result, deliver) = {
             // Not poisoned by anything foreign: only plain code of this crate runs under it.
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -190,7 +236,7 @@ impl Core {
 
     /// Shows the fast path and the watchers what the state has become. Under the state's lock, so that they see changes in
     /// their order.
-    fn publish(&self, state: &mut State, after: &mut After) {
+    fn publish(self: &Arc<Self>, state: &mut State, after: &mut After) {
         let newest = state.snapshot();
         if let Some(snapshot) = newest {
             snapshot.held.store(state.holds(), Ordering::Release);
@@ -204,6 +250,15 @@ impl Core {
         drop(shown);
         if !same {
             after.trash.push(Trash::Snapshot(self.published.swap(newest.cloned())));
+            if self.policy.ahead {
+                let (task, stop) = newest.map(|_| ahead::ahead(self)).unzip();
+                let mut timer = self.timer();
+                after.stopped = timer.stop.take();
+                if !timer.closed {
+                    timer.stop = stop;
+                    after.tasks.extend(task);
+                }
+            }
         }
         after.wakers.extend(self.watched.set(state.session_state()));
         after.trash.push(Trash::State(std::mem::take(&mut state.trash)));
@@ -228,11 +283,15 @@ impl Core {
                 Decision::Nothing => return Ok(Granted::Nothing),
                 Decision::Fail(error) => return Err(error),
                 Decision::End(reason, error) => {
+                    state.counters.ended += 1;
                     after.write = true;
                     after.events.push(Event::Ended(SessionEnded { reason, error: error.clone() }));
                     return Err(error);
                 }
-                Decision::Join(flight) => (flight, false),
+                Decision::Join(flight) => {
+                    state.counters.joined += 1;
+                    (flight, false)
+                }
                 Decision::Start(flight) => (flight, true),
             };
             if start {
@@ -241,14 +300,16 @@ impl Core {
             if !placed {
                 return Ok(Granted::Flight(flight));
             }
-            let number =
-                flight.queue.join(self.policy.max_waiters).ok_or_else(|| Error::new(ErrorKind::QueueFull))?;
+            let Some(number) = flight.queue.join(self.policy.max_waiters) else {
+                state.counters.queue_full += 1;
+                return Err(Error::new(ErrorKind::QueueFull));
+            };
             Ok(Granted::Place(Place { flight, number }))
         })
     }
 
     /// A flight that was put into its slot gets its driver, whose guard answers for it from now on.
-    fn start(self: &Arc<Self>, after: &mut After, flight: &Arc<Flight>) {
+    pub(super) fn start(self: &Arc<Self>, after: &mut After, flight: &Arc<Flight>) {
         after.events.push(Event::RefreshStarted { flight: flight.id, cause: flight.cause });
         after.tasks.push(drive::drive(self, flight));
     }
@@ -259,7 +320,7 @@ impl Core {
         after.forsaken |= expired.forsaken;
         after.unlock.extend(expired.holders);
         if let Some(landing) = expired.landing {
-            self.landed(after, landing);
+            self.landed(state, after, landing);
         }
         if let Some((promise, error)) = expired.load {
             after.loads.push((promise, Err(error)));
@@ -273,28 +334,36 @@ impl Core {
     }
 
     /// Tells everybody how a flight ended.
-    pub(crate) fn landed(&self, after: &mut After, landing: Landing) {
+    pub(crate) fn landed(&self, state: &mut State, after: &mut After, landing: Landing) {
+        let counters = &mut state.counters;
         match landing {
             Landing::Published { flight, stamp, unchanged, adopted } => {
-                let waiters = flight.queue.waiting();
-                after.events.push(Event::Refreshed { flight: flight.id, stamp, adopted, unchanged, waiters });
+                let counter = if adopted { &mut counters.adopted } else { &mut counters.refreshed };
+                *counter += 1;
+                after.refreshed(&flight, stamp, adopted, unchanged);
                 after.landed.push((flight, Ok(())));
             }
             Landing::Failed { flight, error } => {
-                after.events.push(Event::RefreshFailed { flight: flight.id, error: error.clone() });
+                counters.failed += 1;
+                after.failed(&flight, &error);
                 after.landed.push((flight, Err(error)));
             }
             Landing::Draining { flight, error } => {
-                after.events.push(Event::RefreshFailed { flight: flight.id, error: error.clone() });
+                counters.refused += 1;
+                after.failed(&flight, &error);
                 after.events.push(Event::Draining);
                 after.landed.push((flight, Err(error)));
             }
             Landing::Ended { flight, reason, error } => {
+                let elsewhere = reason == EndReason::EndedElsewhere;
+                let counter = if elsewhere { &mut counters.overtaken } else { &mut counters.refused };
+                *counter += 1;
+                counters.ended += 1;
                 after.write = true;
                 if self.policy.planted.has(Fault::EndTwice) {
                     after.events.push(Event::Ended(SessionEnded { reason, error: error.clone() }));
                 }
-                after.events.push(Event::RefreshFailed { flight: flight.id, error: error.clone() });
+                after.failed(&flight, &error);
                 after.events.push(Event::Ended(SessionEnded { reason, error: error.clone() }));
                 after.landed.push((flight, Err(error)));
             }
@@ -326,7 +395,8 @@ impl Core {
             let lifetime = tokens.expires_in().unwrap_or(left);
             times.expires = Some(now + left.saturating_sub(self.policy.early_for(lifetime)));
             times.granted = born.then(|| lifetime.saturating_sub(self.policy.early_for(lifetime)));
-            times.soft = Some(now + left.saturating_sub(self.policy.soft_for(lifetime, self.chance)));
+            let soft = self.policy.soft_for(lifetime, self.chance);
+            times.soft = soft.map(|soft| now + left.saturating_sub(soft));
         }
         let refresh_expires = tokens.refresh_remaining(wall).map(|left| now + left);
         Candidate { tokens: Arc::new(tokens), header, refreshable, times, refresh_expires }
@@ -336,6 +406,22 @@ impl Core {
 impl After {
     pub(crate) fn event(&mut self, event: Event) {
         self.events.push(event);
+    }
+
+    fn refreshed(&mut self, flight: &Flight, stamp: Stamp, adopted: bool, unchanged: bool) {
+        let (waiters, took, cause) = (flight.queue.waiting(), self.took(flight), flight.cause);
+        let flight = flight.id;
+        self.events.push(Event::Refreshed { flight, stamp, adopted, unchanged, cause, waiters, took });
+    }
+
+    fn failed(&mut self, flight: &Flight, error: &Error) {
+        let (waiters, took) = (flight.queue.waiting(), self.took(flight));
+        let (error, cause) = (error.clone(), flight.cause);
+        self.events.push(Event::RefreshFailed { flight: flight.id, error, cause, waiters, took });
+    }
+
+    fn took(&self, flight: &Flight) -> Duration {
+        self.now.saturating_sub(flight.started)
     }
 
     /// The books want something written.
@@ -365,7 +451,7 @@ impl After {
     /// of a load decide again.
     pub(crate) fn leave(&mut self, leftovers: Leftovers, error: &Error) {
         if let Some(flight) = leftovers.flight {
-            self.events.push(Event::RefreshFailed { flight: flight.id, error: error.clone() });
+            self.failed(&flight, error);
             self.landed.push((flight, Err(error.clone())));
         }
         self.opened.extend(leftovers.landed);
@@ -416,6 +502,9 @@ impl After {
         }
         for waker in self.wakers {
             wake(waker);
+        }
+        if let Some(timer) = self.stopped {
+            let _ = quietly(|| timer.abort());
         }
         drop(self.trash);
     }

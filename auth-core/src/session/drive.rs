@@ -177,7 +177,7 @@ impl Pilot {
                 let now = core.now();
                 let adopted = core.change(|state, after| {
                     let landing = state.adopt(&flight, candidate, now, &core.policy)?;
-                    core.landed(after, landing);
+                    core.landed(state, after, landing);
                     Some(())
                 });
                 if adopted.is_some() { Err(Stop::Over) } else { Ok(tokens) }
@@ -187,7 +187,7 @@ impl Pilot {
                 core.change(|state, after| {
                     let (landing, leftovers) = state.follow(&flight, candidate, &core.policy);
                     after.leave(leftovers, &Error::new(ErrorKind::SessionChanged));
-                    core.landed(after, landing);
+                    core.landed(state, after, landing);
                 });
                 Err(Stop::Over)
             }
@@ -324,7 +324,7 @@ impl Pilot {
     fn land(&self, land: impl FnOnce(&mut State) -> Landing) {
         self.core.change(|state, after| {
             let landing = land(state);
-            self.core.landed(after, landing);
+            self.core.landed(state, after, landing);
         });
     }
 }
@@ -386,7 +386,7 @@ pub(crate) fn patience(core: &Arc<Core>, flight: &Arc<Flight>) -> Option<BoxFutu
                 Tick::Done => return,
                 Tick::Opened => {
                     let flight = timer.flight.id;
-                    timer.core.change(|_, after| after.event(Event::QueueOpened { flight }));
+                    timer.core.opened(flight);
                     return;
                 }
             }

@@ -55,6 +55,8 @@ pub(crate) struct Flight {
     pub(crate) cause: Cause,
     /// The stamp of the token it replaces.
     pub(crate) from: Stamp,
+    /// When, by `elapsed`.
+    pub(crate) started: Duration,
     pub(crate) queue: Queue,
     pub(crate) outcome: Promise,
     /// By `elapsed`, in nanoseconds: whoever looks at the flight after it, ends it.
@@ -66,11 +68,19 @@ pub(crate) struct Flight {
 }
 
 impl Flight {
-    pub(crate) fn new(id: FlightId, cause: Cause, from: Stamp, deadline: Duration, planted: Planted) -> Self {
+    pub(crate) fn new(
+        id: FlightId,
+        cause: Cause,
+        from: Stamp,
+        started: Duration,
+        deadline: Duration,
+        planted: Planted,
+    ) -> Self {
         Self {
             id,
             cause,
             from,
+            started,
             queue: Queue::new(planted),
             outcome: Promise::new(),
             deadline: AtomicU64::new(nanos(deadline)),

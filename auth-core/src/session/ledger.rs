@@ -383,6 +383,7 @@ impl Worker {
             return;
         }
         self.core.change(|state, after| {
+            state.counters.save_failed += u64::from(wrote.is_err());
             after.event(match &wrote {
                 Ok(()) => Event::Saved,
                 Err(error) => Event::SaveFailed { error: store_error(error) },

@@ -60,7 +60,7 @@ impl Loader {
         let candidate = self.core.candidate(tokens, false);
         let header = candidate.header.clone().map_err(Failed::other)?;
         self.core.change(|state, after| {
-            let promise = state.loaded(self.id, Some((candidate, header)), &self.core.policy);
+            let promise = state.loaded(self.id, Some((candidate, header)));
             if promise.is_some() {
                 after.event(Event::Loaded { signed_in: true });
             }
@@ -83,7 +83,7 @@ impl Loader {
             Ok(Some(tokens)) => tokens,
             Ok(None) => {
                 core.change(|state, after| {
-                    let promise = state.loaded(self.id, None, &core.policy);
+                    let promise = state.loaded(self.id, None);
                     if promise.is_some() {
                         after.event(Event::Loaded { signed_in: false });
                     }
@@ -125,7 +125,7 @@ impl Loader {
         }
         core.change(|state, after| {
             let tokens = Arc::clone(&candidate.tokens);
-            match state.enter(self.id, candidate, header, &core.policy) {
+            match state.enter(self.id, candidate, header) {
                 None => after.revoke(tokens),
                 promise => {
                     after.event(Event::SignedIn { epoch: state.epoch() });

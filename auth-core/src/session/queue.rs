@@ -230,26 +230,27 @@ impl Queue {
 
 impl Queue {
     /// A waiter's look at a queue that drains: opens it where the baton has stood still for `patience` since it was first
-    /// looked at.
-    pub(crate) fn look(&self, now: Duration, patience: Duration) {
+    /// looked at. Whether it has.
+    pub(crate) fn look(&self, now: Duration, patience: Duration) -> bool {
         {
             let mut line = self.line();
             if !matches!(line.phase, Phase::Draining) || line.planted.has(Fault::NoPatience) {
-                return;
+                return false;
             }
             match line.looked {
                 Some((moves, since)) if moves == line.moves => {
                     if now.saturating_sub(since) < patience {
-                        return;
+                        return false;
                     }
                 }
                 _ => {
                     line.looked = Some((line.moves, now));
-                    return;
+                    return false;
                 }
             }
         }
         self.open();
+        true
     }
 }
 

@@ -48,7 +48,7 @@ use super::lease::{Snapshot, Stamp};
 use super::policy::Policy;
 use crate::event::{Cause, EndReason, FlightId, SessionState};
 use crate::planted::Fault;
-use crate::{Error, ErrorKind, Tokens};
+use crate::{Counters, Error, ErrorKind, Tokens};
 
 pub(crate) struct State {
     pub(crate) books: Books,
@@ -70,6 +70,7 @@ pub(crate) struct State {
     pub(super) orphans: Vec<(FlightId, Duration)>,
     /// What has been taken out and may run foreign code when it is dropped: for whoever has left the lock.
     pub(crate) trash: Trash,
+    pub(crate) counters: Counters,
     next_id: u64,
 }
 
@@ -138,6 +139,19 @@ pub(crate) enum Ask {
     Valid(Duration),
 }
 
+/// What a timer that refreshes while nobody asks has to do.
+#[derive(Debug)]
+pub(crate) enum Ahead {
+    /// Nothing, for this token.
+    Never,
+    /// Look again then, by `elapsed`.
+    At(Duration),
+    /// Wait for this flight, then look again.
+    Wait(Arc<Flight>),
+    /// Start this flight, wait for it, then look again.
+    Start(Arc<Flight>),
+}
+
 /// What is to be done, with everything it needs.
 #[derive(Debug)]
 pub(crate) enum Decision {
@@ -176,6 +190,7 @@ impl State {
             landed: Vec::new(),
             orphans: Vec::new(),
             trash: Trash::default(),
+            counters: Counters::default(),
             next_id: 0,
         }
     }
@@ -190,7 +205,10 @@ impl State {
             Ask::New => self.new_request(now, policy),
             Ask::Rejected(stamp) => self.rejected(stamp, now, policy),
             Ask::Told(stamp) => match self.foreign(stamp.epoch) {
-                None if self.is_older(stamp) => Decision::Nothing,
+                None if self.is_older(stamp) => {
+                    self.counters.late += 1;
+                    Decision::Nothing
+                }
                 _ => self.rejected(stamp, now, policy),
             },
             Ask::Forced(known) => self.forced(known, now, policy),
@@ -206,6 +224,7 @@ impl State {
         }
         // 3
         if self.is_older(stamp) {
+            self.counters.late += 1;
             return self.new_request(now, policy);
         }
         let excessive = self.excessive(now, policy);
@@ -225,10 +244,12 @@ impl State {
         // 5b
         if let Some(error) = cooling {
             active.rejected = true;
+            self.counters.cooled += 1;
             return Decision::Fail(error);
         }
         // 5c
         if let Some(after) = excessive {
+            self.counters.excessive += 1;
             return Decision::Fail(Error::retry_after(ErrorKind::ExcessiveRefresh, after));
         }
         // 5d
@@ -257,7 +278,7 @@ impl State {
                 let why_not = active.why_not_refresh(now);
                 if !expired {
                     let snapshot = Arc::clone(&active.snapshot);
-                    let soft = policy.soft_window && active.times.is_soft(now);
+                    let soft = active.times.is_soft(now);
                     // 10
                     if soft && self.flight.is_none() && cooling.is_none() && why_not.is_none() {
                         return Decision::UseAndStart(snapshot, self.start(Cause::Proactive, now, policy));
@@ -271,6 +292,7 @@ impl State {
                 }
                 // 12
                 if let Some(error) = cooling {
+                    self.counters.cooled += 1;
                     return Decision::Fail(error);
                 }
                 // 13
@@ -318,6 +340,24 @@ impl State {
             return Decision::Use(Arc::clone(&active.snapshot));
         }
         Decision::Start(self.start(Cause::Proactive, now, policy))
+    }
+
+    /// What a timer does that refreshes while nobody asks: as row 10, and as row 13 where that was slept through.
+    pub(crate) fn ahead(&mut self, now: Duration, policy: &Policy) -> Ahead {
+        let cooling = self.cooldown.as_ref().map(|cooldown| cooldown.until).filter(|until| now < *until);
+        let Phase::Active(active) = &self.phase else { return Ahead::Never };
+        if let Some(slot) = &self.flight {
+            return Ahead::Wait(Arc::clone(&slot.flight));
+        }
+        let Some(due) = active.times.soft.or(active.times.expires) else { return Ahead::Never };
+        if active.why_not_refresh(now).is_some() {
+            return Ahead::Never;
+        }
+        match cooling {
+            Some(until) => Ahead::At(until.max(due)),
+            None if now < due => Ahead::At(due),
+            None => Ahead::Start(self.start(Cause::Proactive, now, policy)),
+        }
     }
 
     /// Rows 1 and 2: why a request that was decided for this epoch must not go on, if it must not.
@@ -397,7 +437,7 @@ impl State {
     fn start(&mut self, cause: Cause, now: Duration, policy: &Policy) -> Arc<Flight> {
         let from = self.newest().unwrap_or(Stamp::new(self.epoch, 0));
         let deadline = now + policy.flight;
-        let flight = Arc::new(Flight::new(self.next_id(), cause, from, deadline, policy.planted));
+        let flight = Arc::new(Flight::new(self.next_id(), cause, from, now, deadline, policy.planted));
         self.flight = Some(Slot { flight: Arc::clone(&flight), deadline, obtained: None });
         flight
     }

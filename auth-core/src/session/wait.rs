@@ -13,6 +13,7 @@ use super::flight::{Flight, Promise};
 use super::ledger::store_error;
 use super::turn::{Place, Turn};
 use crate::contain::quiet;
+use crate::event::{Event, FlightId};
 use crate::{BoxFuture, Error, ErrorKind};
 
 /// Waits for a ticket's turn. Dropped, it gives up the place.
@@ -40,13 +41,15 @@ impl Future for WaitTurn<'_> {
         if turn.is_pending() {
             if this.core.id.is_inside() {
                 this.place = None;
-                return Poll::Ready(Err(Error::new(ErrorKind::Reentrant)));
+                return Poll::Ready(Err(this.core.reentrant()));
             }
             let now = this.core.now();
             if flight.is_past_deadline(now) {
                 this.core.look_now();
             }
-            flight.queue.look(now, this.core.policy.patience);
+            if flight.queue.look(now, this.core.policy.patience) {
+                this.core.opened(flight.id);
+            }
             turn = flight.queue.poll_turn(place.number, cx);
         }
         let outcome = ready!(turn);
@@ -62,6 +65,19 @@ impl Future for WaitTurn<'_> {
 }
 
 impl Core {
+    fn reentrant(self: &Arc<Self>) -> Error {
+        self.change(|state, _| state.counters.reentrant += 1);
+        Error::new(ErrorKind::Reentrant)
+    }
+
+    /// A queue has opened.
+    pub(super) fn opened(self: &Arc<Self>, flight: FlightId) {
+        self.change(|state, after| {
+            state.counters.opened += 1;
+            after.event(Event::QueueOpened { flight });
+        });
+    }
+
     /// Waits for a flight's or a load's outcome, without a place.
     pub(crate) async fn wait(
         self: &Arc<Self>,
@@ -76,7 +92,7 @@ impl Core {
             let mut polled = Pin::new(&mut outcome).poll(&mut cx);
             if polled.is_pending() {
                 if self.id.is_inside() {
-                    return Poll::Ready(Err(Error::new(ErrorKind::Reentrant)));
+                    return Poll::Ready(Err(self.reentrant()));
                 }
                 if flight.is_none_or(|flight| flight.is_past_deadline(self.now())) {
                     self.look_now();

@@ -236,7 +236,7 @@ impl State {
         let unchanged = candidate.tokens.access_token() == active.snapshot.tokens.access_token();
         let same_since = if unchanged { active.snapshot.same_since } else { stamp.generation };
         self.trash.errors.extend(active.draining.take().map(|(_, error)| error));
-        **active = Active::new(candidate, header, stamp, same_since, policy);
+        **active = Active::new(candidate, header, stamp, same_since);
         self.remove(flight);
         self.warm_up();
         if flight.cause == Cause::Rejected && policy.rejections.is_some() {
