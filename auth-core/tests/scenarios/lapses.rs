@@ -244,6 +244,80 @@ fn a_lapsed_flight_does_not_write_unseen_under_another_flights_lock() {
     assert_eq!(world.stored().as_deref(), Some("T5"));
 }
 
+/// What the store was asked to do after a flight had lapsed while the refresher was called, and that answered with T1.
+fn late_answer(meanwhile: impl FnOnce(&World)) -> (Apart, Vec<(Op, bool, Option<String>)>) {
+    let apart = Apart::signed_in();
+    let world = &apart.world;
+    let _first = apart.rejected("/");
+    let call = world.refresher.try_next().unwrap();
+    lapse(world);
+    apart.drive();
+    assert!(!world.store.is_locked(), "its lock was given back");
+    meanwhile(world);
+    let before = world.store.log().len();
+    call.answer(numbered(1));
+    apart.drive();
+    let asked = world.store.log().split_off(before);
+    (apart, asked.into_iter().map(|call| (call.op, call.ok, call.tokens)).collect())
+}
+
+/// K14: without the lock that it had, a late answer is saved under one taken anew, after a look at what is there.
+#[test]
+fn a_late_answer_is_saved_where_nobody_else_has_written() {
+    let (apart, asked) = late_answer(|_| {});
+
+    let token = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        asked,
+        [
+            (Op::Lock, true, None),
+            (Op::Load, true, token("T0")),
+            (Op::Save, true, token("T1")),
+            (Op::Release, true, None)
+        ]
+    );
+    assert!(!apart.world.events().iter().any(|event| matches!(event, Event::SaveFailed { .. })));
+}
+
+/// K17: and gives way to what another process has written meanwhile.
+#[test]
+fn a_late_answer_gives_way_to_what_another_process_has_written() {
+    let (apart, asked) = late_answer(|world| world.store.put_rotated(numbered(5)));
+
+    assert!(asked.iter().all(|(op, ..)| *op != Op::Save), "{asked:?}");
+    assert_eq!(apart.world.stored().as_deref(), Some("T5"));
+    let next = apart.world.get("/next");
+    assert_eq!(apart.world.api_answers(200).as_deref(), Some("T5"));
+    assert_eq!(status(&next), 200);
+}
+
+/// K2: a save that nobody drives any more, but that had reached the store: made once more it is no failure.
+#[test]
+fn a_save_that_had_arrived_is_no_failure() {
+    let apart = Apart::signed_in();
+    let world = &apart.world;
+    world.store.hold(Op::Save);
+    let waiting = apart.rejected("/");
+    world.refresh_answers(numbered(1));
+    apart.drive();
+    world.store.put_rotated(numbered(1));
+    world.store.release_holds();
+    world.store.lose_lock();
+    apart.move_home();
+    world.pass(Duration::from_secs(26)); // longer than a save may take
+
+    let looking = world.get("/looking");
+
+    assert_eq!(
+        (world.api_answers(200).as_deref(), world.api_answers(200).as_deref()),
+        (Some("T1"), Some("T1"))
+    );
+    assert_eq!((status(&waiting), status(&looking)), (200, 200));
+    let events = world.events();
+    assert_eq!(events.iter().filter(|event| matches!(event, Event::Saved)).count(), 2, "T0 and T1");
+    assert!(!events.iter().any(|event| matches!(event, Event::SaveFailed { .. })));
+}
+
 /// K14, I14: the lock of a flight whose identity is gone is given back, also where nobody drives its task.
 #[test]
 fn a_sign_out_frees_the_lock_of_a_flight_that_nobody_drives() {
