@@ -20,3 +20,7 @@ doc:
 # That auth-core has neither an HTTP library nor a runtime in its tree.
 seams:
     scripts/check-seams.sh
+
+# What the tests would not notice: `just mutants -f 'auth-core/src/session/queue.rs'`.
+mutants *args:
+    cargo mutants -p auth-core --timeout 120 {{args}} -- --tests

@@ -41,7 +41,10 @@ impl Shown {
         self.0.push((what.to_owned(), text.into()));
     }
 
+    /// Every format for programmers, none of which hides the thing itself.
+    #[track_caller]
     fn debug(&mut self, what: &str, value: &(impl Debug + ?Sized)) {
+        assert!(!format!("{value:?}").is_empty(), "{what} shows nothing at all");
         self.text(what, format!("{value:?}\n{value:#?}\n{value:x?}"));
     }
 

@@ -114,3 +114,20 @@ fn a_sign_in_that_is_not_saved_yet_adopts_nothing() {
     assert_eq!(books.read(Some(&pair("1", 1))), Reading::SaveFirst);
     assert!(books.due_before_load().is_some());
 }
+
+/// I14: another flight has found a newer pair there, so the write that was waited for will not be made.
+#[test]
+fn whoever_waits_for_what_was_replaced_from_the_store_is_told() {
+    let mut books = written(&pair("0", 1));
+    let number = books.want(Content::Pair(pair("1", 1)), Origin::Flight);
+    let mut waiting = books.wait(number);
+    assert!(books.settled().is_empty(), "it is still to be written");
+
+    books.found(Some(pair("5", 1)));
+    for (sender, wrote) in books.settled() {
+        drop(sender.send(wrote));
+    }
+
+    assert!(books.due().is_none());
+    assert!(matches!(waiting.try_recv(), Ok(Some(Ok(())))));
+}

@@ -138,6 +138,23 @@ fn a_look_opens_a_queue_that_stands_still() {
     assert_eq!(waiters[1].poll(&queue), Poll::Ready(Ok(())));
 }
 
+#[test]
+fn a_look_that_sees_the_baton_moved_counts_from_there() {
+    let queue = Queue::new();
+    let waiters = parked(&queue, 3);
+    let (patience, at) = (Duration::from_millis(500), Duration::from_millis);
+    queue.release();
+    queue.look(at(0), patience);
+
+    queue.leave(waiters[0].0);
+    queue.look(at(499), patience);
+    queue.look(at(998), patience);
+    assert!(waiters[2].poll(&queue).is_pending());
+    queue.look(at(999), patience);
+
+    assert_eq!(waiters[2].poll(&queue), Poll::Ready(Ok(())));
+}
+
 struct Panics;
 
 impl ArcWake for Panics {
@@ -182,4 +199,20 @@ fn those_who_left_take_no_room() {
         queue.leave(number);
     }
     assert!(queue.line().slots.len() < 100, "places given up are given back");
+}
+
+/// C16: nor do they in a long line, whose front stays.
+#[test]
+fn those_who_left_a_long_line_take_no_room() {
+    let queue = Queue::new();
+    let staying: Vec<_> = (0..100).map(|_| queue.join(usize::MAX).unwrap()).collect();
+
+    for _ in 0..10_000 {
+        let number = queue.join(usize::MAX).unwrap();
+        queue.leave(number);
+        let line = queue.line();
+        assert!(line.slots.len() <= 2 * line.waiting() + 2, "{} slots", line.slots.len());
+    }
+
+    assert_eq!(queue.waiting(), staying.len());
 }
