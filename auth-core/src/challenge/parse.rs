@@ -167,7 +167,7 @@ fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(auth_shuttle)))]
 mod tests {
     use super::*;
     use http::HeaderValue;

@@ -4,12 +4,9 @@
 //! this crate, and everything foreign (wakers, callbacks, spawning, dropping) is put into an [`After`] and happens when the
 //! lock is free.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
-
-use arc_swap::ArcSwapOption;
 
 use super::books::Told;
 use super::drive;
@@ -25,6 +22,7 @@ use super::turn::Place;
 use super::watch::Watched;
 use crate::contain::{quietly, wake};
 use crate::event::{Event, FlightId, SessionEnded};
+use crate::sync::{ArcSwapOption, AtomicU64, Mutex, Ordering, PoisonError};
 use crate::{
     BoxFuture, Error, ErrorKind, InvalidToken, Refresher, Runtime, Scheme, SignInId, TokenStore, Tokens,
 };

@@ -8,7 +8,7 @@
 //! after its deadline, and does nothing more if it is ever driven again.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use super::books::{Content, Order, Origin, Wrote};
 use super::bounded::NoAnswer;
 use super::core::Core;
 use crate::event::{Event, FlightId};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::{BoxFuture, Error, ErrorKind, StoreError, StoreGuard, Tokens};
 
 /// What a flight's wish for the store's lock came to.

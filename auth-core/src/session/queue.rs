@@ -15,12 +15,12 @@
 //! Wakers are cloned before the lock is taken, collected under it, and woken and dropped after it.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::Error;
 use crate::contain::wake;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How often the timer looks within one patience.
 pub(crate) const TICKS: u32 = 10;
@@ -292,5 +292,5 @@ impl Line {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(auth_shuttle)))]
 mod tests;

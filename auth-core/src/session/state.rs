@@ -430,7 +430,7 @@ impl Active {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(auth_shuttle)))]
 mod model;
-#[cfg(test)]
+#[cfg(all(test, not(auth_shuttle)))]
 mod tests;
