@@ -1,0 +1,364 @@
+//! The world of a model: its tasks, and a time that moves only when nobody can go on.
+//!
+//! A task is *quiet* when its last poll was pending and nobody has woken it since. Once all are, whoever still waits has been
+//! forgotten, or waits for time. The bookkeeping is behind the standard library's own mutex, so that the model checker sees
+//! nothing of it.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, SystemTime};
+
+use futures::future::{AbortHandle, abortable};
+use futures::task::{ArcWake, waker};
+use shuttle::rand::{Rng as _, thread_rng};
+
+use crate::{BoxFuture, Runtime};
+
+pub(super) struct World {
+    facts: Mutex<Facts>,
+}
+
+#[derive(Default)]
+struct Facts {
+    now: Duration,
+    /// Tasks that are there, and those of them that can go on.
+    alive: usize,
+    busy: usize,
+    /// Those who must settle, by name.
+    callers: BTreeMap<u64, String>,
+    timers: BTreeMap<(Duration, u64), Waker>,
+    /// Whoever waits for all to be quiet.
+    watching: Option<Waker>,
+    /// The first thing that was not as it must be. Kept and told at the end: a panic in a refresher, say, would be contained.
+    wrong: Option<String>,
+    /// The runtime's tasks, for its end.
+    tasks: Vec<AbortHandle>,
+    shut_down: bool,
+    next: u64,
+}
+
+impl World {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self { facts: Mutex::default() })
+    }
+
+    fn facts(&self) -> MutexGuard<'_, Facts> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This must hold.
+    pub(super) fn claim(&self, holds: bool, otherwise: impl FnOnce() -> String) {
+        if !holds {
+            self.facts().wrong.get_or_insert_with(otherwise);
+        }
+    }
+
+    /// Somebody who must settle.
+    pub(super) fn caller(
+        self: &Arc<Self>,
+        name: impl Into<String>,
+        future: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let number = self.number();
+        self.facts().callers.insert(number, name.into());
+        let gone = Gone { world: Arc::clone(self), number };
+        self.task(Box::pin(async move {
+            let _gone = gone;
+            future.await;
+        }));
+    }
+
+    /// The same, but it is dropped at any time.
+    pub(super) fn passer_by(
+        self: &Arc<Self>,
+        name: impl Into<String>,
+        future: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let (future, handle) = abortable(future);
+        self.caller(name, async move {
+            let _ = future.await;
+        });
+        self.task(Box::pin(async move {
+            a_while().await;
+            handle.abort();
+        }));
+    }
+
+    /// A task of its own, as good as a thread.
+    pub(super) fn task(self: &Arc<Self>, future: BoxFuture<'static, ()>) {
+        let mut facts = self.facts();
+        facts.alive += 1;
+        facts.busy += 1;
+        drop(facts);
+        let life = Arc::new(Life { world: Arc::clone(self), mood: Mutex::new(Mood::Woken(None)) });
+        drop(shuttle::future::spawn(Task { future: Some(future), life }));
+    }
+
+    /// Nobody can go on, and nobody needed time for that: all callers have settled.
+    pub(super) fn settle(&self) {
+        self.quiet();
+        let facts = self.facts();
+        let hanging: Vec<_> = facts.callers.values().cloned().collect();
+        drop(facts);
+        assert!(hanging.is_empty(), "nobody has woken {hanging:?}");
+    }
+
+    /// The same, but time may pass.
+    pub(super) fn settle_in_time(&self) {
+        self.quiet();
+        while !self.facts().callers.is_empty() {
+            let passed = self.pass();
+            assert!(passed, "no time will wake {:?}", self.facts().callers);
+            self.quiet();
+        }
+    }
+
+    /// Until the last task has ended.
+    pub(super) fn wind_down(&self) {
+        self.quiet();
+        while self.facts().alive > 0 {
+            let passed = self.pass();
+            assert!(passed, "{} tasks never end", self.facts().alive);
+            self.quiet();
+        }
+    }
+
+    /// Lets everybody go on for as long as they can.
+    pub(super) fn quiet(&self) {
+        shuttle::future::block_on(std::future::poll_fn(|cx| {
+            let mut facts = self.facts();
+            if facts.busy == 0 {
+                return Poll::Ready(());
+            }
+            facts.watching = Some(cx.waker().clone());
+            Poll::Pending
+        }));
+        let wrong = self.facts().wrong.take();
+        if let Some(wrong) = wrong {
+            panic!("{wrong}");
+        }
+    }
+
+    /// Moves the time to the next timer. Whether there was one.
+    fn pass(&self) -> bool {
+        let due = {
+            let mut facts = self.facts();
+            let Some((&(at, _), _)) = facts.timers.first_key_value() else { return false };
+            facts.now = at;
+            let later = facts.timers.split_off(&(at, u64::MAX));
+            std::mem::replace(&mut facts.timers, later)
+        };
+        due.into_values().for_each(Waker::wake);
+        true
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        let mut facts = self.facts();
+        facts.next += 1;
+        facts.next
+    }
+
+    /// The runtime ends: its tasks are dropped, and so is whatever is spawned later.
+    pub(super) fn shut_down(&self) {
+        let tasks = {
+            let mut facts = self.facts();
+            facts.shut_down = true;
+            std::mem::take(&mut facts.tasks)
+        };
+        tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// Something that takes its time: others go on meanwhile, or not.
+pub(super) async fn a_while() {
+    for _ in 0..chance(4) {
+        shuttle::future::yield_now().await;
+    }
+}
+
+/// A number from 0 to below `end`, chosen by the scheduler.
+pub(super) fn chance(end: u64) -> u64 {
+    thread_rng().gen_range(0..end)
+}
+
+/// Whatever happens to a caller, it has settled once its task is gone.
+struct Gone {
+    world: Arc<World>,
+    number: u64,
+}
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.world.facts().callers.remove(&self.number);
+    }
+}
+
+struct Task {
+    future: Option<BoxFuture<'static, ()>>,
+    life: Arc<Life>,
+}
+
+/// Whether a task can go on.
+struct Life {
+    world: Arc<World>,
+    mood: Mutex<Mood>,
+}
+
+enum Mood {
+    /// Being polled; whether it was woken meanwhile.
+    Polled(Waker, bool),
+    Quiet(Waker),
+    /// About to be polled.
+    Woken(Option<Waker>),
+}
+
+impl Life {
+    fn mood(&self) -> MutexGuard<'_, Mood> {
+        self.mood.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One less can go on, or is there at all.
+    fn calm(&self, ended: bool) {
+        let quiet = ended && matches!(*self.mood(), Mood::Quiet(_));
+        let watching = {
+            let mut facts = self.world.facts();
+            facts.busy -= usize::from(!quiet);
+            facts.alive -= usize::from(ended);
+            if facts.busy == 0 { facts.watching.take() } else { None }
+        };
+        if let Some(watching) = watching {
+            watching.wake();
+        }
+    }
+}
+
+impl ArcWake for Life {
+    fn wake_by_ref(this: &Arc<Self>) {
+        let mut mood = this.mood();
+        let waker = match &mut *mood {
+            Mood::Polled(waker, woken) => {
+                *woken = true;
+                waker.clone()
+            }
+            Mood::Quiet(waker) => {
+                let waker = waker.clone();
+                this.world.facts().busy += 1;
+                *mood = Mood::Woken(Some(waker.clone()));
+                waker
+            }
+            Mood::Woken(waker) => match waker {
+                Some(waker) => waker.clone(),
+                None => return,
+            },
+        };
+        drop(mood);
+        waker.wake();
+    }
+}
+
+impl Future for Task {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let Some(future) = &mut this.future else { return Poll::Ready(()) };
+        {
+            let mut mood = this.life.mood();
+            if matches!(*mood, Mood::Quiet(_)) {
+                // Shuttle polls once more after each wake-up. That would hide a wake-up that is missing.
+                return Poll::Pending;
+            }
+            *mood = Mood::Polled(cx.waker().clone(), false);
+        }
+        let waker = waker(Arc::clone(&this.life));
+        let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+        if polled.is_ready() {
+            // Its destructors are still its own: it is busy until they are done.
+            this.future = None;
+            return Poll::Ready(());
+        }
+        let mut mood = this.life.mood();
+        if matches!(*mood, Mood::Polled(_, true)) {
+            *mood = Mood::Woken(Some(cx.waker().clone()));
+            // Once more: waiting for a mutex meanwhile takes a task's wake-up away.
+            cx.waker().wake_by_ref();
+        } else {
+            *mood = Mood::Quiet(cx.waker().clone());
+            drop(mood);
+            this.life.calm(false);
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.future = None;
+        self.life.calm(true);
+    }
+}
+
+/// The session's runtime: its tasks are tasks of the world.
+pub(super) struct Clockwork(pub(super) Arc<World>);
+
+impl Runtime for Clockwork {
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000) + self.elapsed()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.facts().now
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        let number = self.0.number();
+        let at = self.elapsed() + duration;
+        Box::pin(Sleep { world: Arc::clone(&self.0), key: (at, number) })
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        let (task, handle) = abortable(task);
+        let mut facts = self.0.facts();
+        if facts.shut_down {
+            drop(facts);
+            drop(task);
+            return;
+        }
+        facts.tasks.push(handle);
+        drop(facts);
+        self.0.task(Box::pin(async move {
+            let _ = task.await;
+        }));
+    }
+
+    fn random(&self) -> u64 {
+        self.0.number().wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+struct Sleep {
+    world: Arc<World>,
+    key: (Duration, u64),
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut facts = self.world.facts();
+        if facts.now >= self.key.0 {
+            return Poll::Ready(());
+        }
+        facts.timers.insert(self.key, cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        let timer = self.world.facts().timers.remove(&self.key);
+        drop(timer);
+    }
+}
