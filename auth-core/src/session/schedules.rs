@@ -9,10 +9,11 @@
 //! them.
 
 mod check;
-
-
+mod chronicle;
+mod parts;
 mod queue;
-
-
+mod scene;
+mod session;
+mod trouble;
 mod watch;
 mod world;

@@ -14,10 +14,12 @@ use futures::future::{AbortHandle, abortable};
 use futures::task::{ArcWake, waker};
 use shuttle::rand::{Rng as _, thread_rng};
 
+use crate::sync::{AtomicU64, Ordering};
 use crate::{BoxFuture, Runtime};
 
 pub(super) struct World {
     facts: Mutex<Facts>,
+    points: AtomicU64,
 }
 
 #[derive(Default)]
@@ -41,7 +43,7 @@ struct Facts {
 
 impl World {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { facts: Mutex::default() })
+        Arc::new(Self { facts: Mutex::default(), points: AtomicU64::new(0) })
     }
 
     fn facts(&self) -> MutexGuard<'_, Facts> {
@@ -152,6 +154,11 @@ impl World {
         };
         due.into_values().for_each(Waker::wake);
         true
+    }
+
+    /// A point at which the scheduler may let others go on, within a poll.
+    pub(super) fn others_may_go_on(&self) {
+        self.points.fetch_add(1, Ordering::SeqCst);
     }
 
     pub(super) fn number(&self) -> u64 {

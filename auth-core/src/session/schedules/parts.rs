@@ -1,0 +1,358 @@
+//! The parts around a session, each of which takes its time: a server, the refresher that calls it, a store.
+//!
+//! They say what must not happen to them, whatever the schedule: a refresh token presented twice, two calls of the store at
+//! once, a pair revoked that is in use.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::world::{World, a_while};
+use crate::{MemoryStore, RefreshError, Refresher, StoreError, StoreGuard, TokenStore, Tokens};
+
+/// Whose token, and how many refreshes it is from the sign-in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Token {
+    pub(super) user: u64,
+    pub(super) generation: u64,
+}
+
+impl Token {
+    pub(super) fn pair(self) -> Tokens {
+        let Self { user, generation } = self;
+        let access = Tokens::new(format!("A{user}.{generation}")).unwrap();
+        access.with_refresh_token(format!("R{user}.{generation}"))
+    }
+
+    /// From a header's value, an access token or a refresh token.
+    pub(super) fn read(text: &str) -> Self {
+        let (user, generation) = text.rsplit(['A', 'R']).next().unwrap().split_once('.').unwrap();
+        Self { user: user.parse().unwrap(), generation: generation.parse().unwrap() }
+    }
+
+    pub(super) fn of(tokens: &Tokens) -> Self {
+        Self::read(tokens.access_token().reveal())
+    }
+}
+
+/// What becomes of one call of the token endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Tokens,
+    /// 503: nothing has happened.
+    Unavailable,
+    /// `invalid_grant`, and everything of that user is dead.
+    Refused,
+}
+
+/// A token endpoint, and an API that asks it.
+pub(super) struct Server {
+    world: Arc<World>,
+    users: Mutex<BTreeMap<u64, User>>,
+    /// What comes before tokens.
+    troubles: Mutex<Vec<Answer>>,
+}
+
+#[derive(Default)]
+struct User {
+    /// The newest refresh token there is; the one before it, if the answer that replaced it was lost.
+    generation: u64,
+    lost: bool,
+    /// Access tokens before this one are rejected.
+    accepted: u64,
+    presented: bool,
+    refreshes: u64,
+    offered: BTreeSet<u64>,
+}
+
+impl Server {
+    pub(super) fn new(world: &Arc<World>) -> Arc<Self> {
+        let users = Mutex::default();
+        Arc::new(Self { world: Arc::clone(world), users, troubles: Mutex::default() })
+    }
+
+    fn users(&self) -> MutexGuard<'_, BTreeMap<u64, User>> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn at<T>(&self, user: u64, look: impl FnOnce(&mut User) -> T) -> T {
+        look(self.users().entry(user).or_default())
+    }
+
+    /// First tokens for a user.
+    pub(super) fn sign_in(&self, user: u64) -> Tokens {
+        self.at(user, |user| *user = User::default());
+        Token { user, generation: 0 }.pair()
+    }
+
+    /// From now on the API rejects the tokens that are there.
+    pub(super) fn expire(&self, user: u64) {
+        self.at(user, |user| user.accepted = user.generation + 1);
+    }
+
+    /// The next calls end otherwise than with tokens.
+    pub(super) fn trouble(&self, answers: impl IntoIterator<Item = Answer>) {
+        self.troubles.lock().unwrap().extend(answers);
+    }
+
+    pub(super) fn accepts(&self, token: Token) -> bool {
+        self.at(token.user, |user| token.generation >= user.accepted)
+    }
+
+    pub(super) fn refreshes(&self, user: u64) -> u64 {
+        self.at(user, |user| user.refreshes)
+    }
+
+    /// The newest token of this user.
+    pub(super) fn newest(&self, user: u64) -> Token {
+        Token { user, generation: self.at(user, |user| user.generation) }
+    }
+
+    /// Whether this token was offered for revocation.
+    pub(super) fn was_offered(&self, token: Token) -> bool {
+        self.at(token.user, |user| user.offered.contains(&token.generation))
+    }
+
+    async fn exchange(&self, token: Token) -> Result<Tokens, RefreshError> {
+        let alone = self.at(token.user, |user| !std::mem::replace(&mut user.presented, true));
+        self.world.claim(alone, || format!("{token:?} is presented while another call presents it"));
+        let mut call = Call { server: self, token, exchanged: false };
+        a_while().await;
+        let answer = {
+            let mut troubles = self.troubles.lock().unwrap();
+            if troubles.is_empty() { Answer::Tokens } else { troubles.remove(0) }
+        };
+        let result = match answer {
+            Answer::Tokens => call.exchange(),
+            Answer::Unavailable => Err(RefreshError::unavailable("503")),
+            Answer::Refused => Err(RefreshError::rejected("invalid_grant")),
+        };
+        a_while().await;
+        call.exchanged = false;
+        result
+    }
+}
+
+/// A call under way. Dropped, its answer is lost.
+struct Call<'a> {
+    server: &'a Server,
+    token: Token,
+    exchanged: bool,
+}
+
+impl Call<'_> {
+    fn exchange(&mut self) -> Result<Tokens, RefreshError> {
+        let Token { user, generation } = self.token;
+        let exchanged = self.server.at(user, |user| {
+            if generation == user.generation {
+                user.generation += 1;
+                user.refreshes += 1;
+            } else if !user.lost || generation + 1 != user.generation {
+                return Err(user.generation);
+            }
+            // Where the answer was lost, a server gives it once more for a while.
+            user.lost = false;
+            Ok(user.generation)
+        });
+        match exchanged {
+            Ok(generation) => {
+                self.exchanged = true;
+                Ok(Token { user, generation }.pair())
+            }
+            Err(newest) => {
+                self.server.world.claim(false, || {
+                    format!("R{user}.{generation} is presented again: R{user}.{newest} has replaced it")
+                });
+                Err(RefreshError::rejected("invalid_grant"))
+            }
+        }
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        let exchanged = self.exchanged;
+        self.server.at(self.token.user, |user| {
+            user.presented = false;
+            user.lost |= exchanged;
+        });
+    }
+}
+
+/// The session's side of the server, which also knows what the session has in use.
+pub(super) struct Endpoint {
+    pub(super) server: Arc<Server>,
+    /// First tokens for this user, where nobody has to sign in.
+    pub(super) acquires: Option<u64>,
+}
+
+#[async_trait]
+impl Refresher for Endpoint {
+    async fn refresh(&self, current: &Tokens) -> Result<Tokens, RefreshError> {
+        self.server.exchange(Token::of(current)).await
+    }
+
+    async fn acquire(&self) -> Result<Option<Tokens>, RefreshError> {
+        a_while().await;
+        Ok(self.acquires.map(|user| self.server.sign_in(user)))
+    }
+
+    async fn revoke(&self, tokens: &Tokens) {
+        let token = Token::of(tokens);
+        a_while().await;
+        self.server.at(token.user, |user| user.offered.insert(token.generation));
+    }
+}
+
+/// A store: a `MemoryStore` that takes its time.
+#[derive(Clone)]
+pub(super) struct Shelf {
+    world: Arc<World>,
+    memory: MemoryStore,
+    /// Whether its lock is one: others use it too.
+    shared: bool,
+    facts: Arc<Mutex<Facts>>,
+}
+
+#[derive(Default)]
+struct Facts {
+    calls: usize,
+    /// Whose save was tried and answered.
+    answered: BTreeSet<Token>,
+    /// How many saves fail.
+    fails: usize,
+}
+
+impl Shelf {
+    /// For one session.
+    pub(super) fn new(world: &Arc<World>) -> Self {
+        Self { world: Arc::clone(world), memory: MemoryStore::new(), shared: false, facts: Arc::default() }
+    }
+
+    /// For several, with these tokens in it.
+    pub(super) fn shared(world: &Arc<World>, tokens: Tokens) -> Self {
+        Self { memory: MemoryStore::with(tokens), shared: true, ..Self::new(world) }
+    }
+
+    /// For one, with these tokens in it.
+    pub(super) fn with(world: &Arc<World>, tokens: Tokens) -> Self {
+        Self { memory: MemoryStore::with(tokens), ..Self::new(world) }
+    }
+
+    fn facts(&self) -> MutexGuard<'_, Facts> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next saves fail.
+    pub(super) fn fail(&self, times: usize) {
+        self.facts().fails = times;
+    }
+
+    /// Invariant 3: what a waiter is released with.
+    pub(super) fn has_answered(&self, token: Token) -> bool {
+        self.facts().answered.contains(&token)
+    }
+
+    /// What it holds at the end.
+    pub(super) fn content(&self) -> Option<Token> {
+        let tokens = shuttle::future::block_on(self.memory.load()).unwrap();
+        tokens.as_ref().map(Token::of)
+    }
+
+    /// One call: invariant 9, one at a time for each session.
+    async fn call<T>(&self, call: impl Future<Output = T>) -> T {
+        let _calling = Calling::new(self);
+        a_while().await;
+        let result = call.await;
+        a_while().await;
+        result
+    }
+
+    async fn write(&self, tokens: Option<&Tokens>) -> Result<(), StoreError> {
+        let written = self.call(async {
+            let fails = {
+                let mut facts = self.facts();
+                let fails = facts.fails > 0;
+                facts.fails -= usize::from(fails);
+                fails
+            };
+            match tokens {
+                _ if fails => Err(StoreError::new("full")),
+                Some(tokens) => self.memory.save(tokens).await,
+                None => self.memory.clear().await,
+            }
+        });
+        let written = written.await;
+        self.facts().answered.extend(tokens.map(Token::of));
+        written
+    }
+}
+
+struct Calling<'a>(&'a Shelf);
+
+impl<'a> Calling<'a> {
+    fn new(shelf: &'a Shelf) -> Self {
+        let others = {
+            let mut facts = shelf.facts();
+            facts.calls += 1;
+            facts.calls - 1
+        };
+        shelf.world.claim(shelf.shared || others == 0, || "two calls of the store at once".to_owned());
+        Self(shelf)
+    }
+}
+
+impl Drop for Calling<'_> {
+    fn drop(&mut self) {
+        self.0.facts().calls -= 1;
+    }
+}
+
+#[async_trait]
+impl TokenStore for Shelf {
+    async fn load(&self) -> Result<Option<Tokens>, StoreError> {
+        self.call(self.memory.load()).await
+    }
+
+    async fn save(&self, tokens: &Tokens) -> Result<(), StoreError> {
+        self.write(Some(tokens)).await
+    }
+
+    async fn clear(&self) -> Result<(), StoreError> {
+        self.write(None).await
+    }
+
+    async fn lock(&self) -> Result<Option<Box<dyn StoreGuard>>, StoreError> {
+        if !self.shared {
+            return Ok(None);
+        }
+        let guard = self.memory.lock().await?;
+        Ok(guard.map(|guard| Box::new(Locked { shelf: self.clone(), guard }) as Box<dyn StoreGuard>))
+    }
+}
+
+struct Locked {
+    shelf: Shelf,
+    guard: Box<dyn StoreGuard>,
+}
+
+#[async_trait]
+impl StoreGuard for Locked {
+    async fn load(&mut self) -> Result<Option<Tokens>, StoreError> {
+        self.shelf.load().await
+    }
+
+    async fn save(&mut self, tokens: &Tokens) -> Result<(), StoreError> {
+        self.shelf.save(tokens).await
+    }
+
+    async fn clear(&mut self) -> Result<(), StoreError> {
+        self.shelf.clear().await
+    }
+
+    async fn release(self: Box<Self>) {
+        a_while().await;
+        self.guard.release().await;
+    }
+}

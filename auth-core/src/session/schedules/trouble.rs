@@ -1,0 +1,1 @@
+//! Sessions in trouble on every schedule.
