@@ -17,6 +17,8 @@ struct Sofar {
     generation: u64,
     up: Option<FlightId>,
     last: Option<FlightId>,
+    /// Ended by somebody else when its time was up: it may still bring its answer.
+    lapsed: Option<FlightId>,
     saved: bool,
     ended: bool,
 }
@@ -103,9 +105,13 @@ impl Sofar {
             Event::Refreshed { flight, stamp, adopted, .. } => {
                 self.generation += 1;
                 let newest = stamp.epoch == self.epoch && stamp.generation == self.generation;
-                self.up.take() == Some(flight) && newest && (self.saved || adopted)
+                let counts = self.up.take_if(|up| *up == flight).or(self.lapsed.take()) == Some(flight);
+                counts && newest && (self.saved || adopted)
             }
-            Event::RefreshFailed { flight, .. } => self.up.take() == Some(flight),
+            Event::RefreshFailed { flight, ref error } => {
+                self.lapsed = error.to_string().contains("ran out of time").then_some(flight);
+                self.up.take() == Some(flight)
+            }
             Event::Ended(_) => !std::mem::replace(&mut self.ended, true) && self.up.is_none(),
             _ => true,
         }

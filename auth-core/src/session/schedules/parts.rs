@@ -3,8 +3,10 @@
 //! They say what must not happen to them, whatever the schedule: a refresh token presented twice, two calls of the store at
 //! once, a pair revoked that is in use.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -51,7 +53,9 @@ pub(super) struct Server {
     world: Arc<World>,
     users: Mutex<BTreeMap<u64, User>>,
     /// What comes before tokens.
-    troubles: Mutex<Vec<Answer>>,
+    troubles: Mutex<VecDeque<Answer>>,
+    /// How many seconds a call takes.
+    delay: AtomicU64,
 }
 
 #[derive(Default)]
@@ -62,14 +66,19 @@ struct User {
     /// Access tokens before this one are rejected.
     accepted: u64,
     presented: bool,
+    calls: u64,
     refreshes: u64,
     offered: BTreeSet<u64>,
 }
 
 impl Server {
     pub(super) fn new(world: &Arc<World>) -> Arc<Self> {
-        let users = Mutex::default();
-        Arc::new(Self { world: Arc::clone(world), users, troubles: Mutex::default() })
+        Arc::new(Self {
+            world: Arc::clone(world),
+            users: Mutex::default(),
+            troubles: Mutex::default(),
+            delay: AtomicU64::new(0),
+        })
     }
 
     fn users(&self) -> MutexGuard<'_, BTreeMap<u64, User>> {
@@ -96,10 +105,21 @@ impl Server {
         self.troubles.lock().unwrap().extend(answers);
     }
 
+    /// Every call of the token endpoint takes so many seconds.
+    pub(super) fn delay(&self, seconds: u64) {
+        self.delay.store(seconds, Ordering::Relaxed);
+    }
+
     pub(super) fn accepts(&self, token: Token) -> bool {
         self.at(token.user, |user| token.generation >= user.accepted)
     }
 
+    /// How often a refresh token was presented.
+    pub(super) fn calls(&self, user: u64) -> u64 {
+        self.at(user, |user| user.calls)
+    }
+
+    /// How often it was exchanged.
     pub(super) fn refreshes(&self, user: u64) -> u64 {
         self.at(user, |user| user.refreshes)
     }
@@ -115,14 +135,18 @@ impl Server {
     }
 
     async fn exchange(&self, token: Token) -> Result<Tokens, RefreshError> {
-        let alone = self.at(token.user, |user| !std::mem::replace(&mut user.presented, true));
+        let alone = self.at(token.user, |user| {
+            user.calls += 1;
+            !std::mem::replace(&mut user.presented, true)
+        });
         self.world.claim(alone, || format!("{token:?} is presented while another call presents it"));
         let mut call = Call { server: self, token, exchanged: false };
         a_while().await;
-        let answer = {
-            let mut troubles = self.troubles.lock().unwrap();
-            if troubles.is_empty() { Answer::Tokens } else { troubles.remove(0) }
-        };
+        let delay = Duration::from_secs(self.delay.load(Ordering::Relaxed));
+        if !delay.is_zero() {
+            self.world.sleep(delay).await;
+        }
+        let answer = self.troubles.lock().unwrap().pop_front().unwrap_or(Answer::Tokens);
         let result = match answer {
             Answer::Tokens => call.exchange(),
             Answer::Unavailable => Err(RefreshError::unavailable("503")),
@@ -270,7 +294,8 @@ impl Shelf {
     }
 
     async fn write(&self, tokens: Option<&Tokens>) -> Result<(), StoreError> {
-        let written = self.call(async {
+        let _tried = Tried { shelf: self, token: tokens.map(Token::of) };
+        self.call(async {
             let fails = {
                 let mut facts = self.facts();
                 let fails = facts.fails > 0;
@@ -282,10 +307,20 @@ impl Shelf {
                 Some(tokens) => self.memory.save(tokens).await,
                 None => self.memory.clear().await,
             }
-        });
-        let written = written.await;
-        self.facts().answered.extend(tokens.map(Token::of));
-        written
+        })
+        .await
+    }
+}
+
+/// A write that was answered, or dropped: that is an answer too.
+struct Tried<'a> {
+    shelf: &'a Shelf,
+    token: Option<Token>,
+}
+
+impl Drop for Tried<'_> {
+    fn drop(&mut self) {
+        self.shelf.facts().answered.extend(self.token);
     }
 }
 

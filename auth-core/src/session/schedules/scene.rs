@@ -105,10 +105,9 @@ impl Scene {
 
     /// The first poll of a request that waited.
     fn start(&self, (flight, ticket): (u64, u64), token: Token, generation: u64) {
-        // Invariant 3.
-        self.world.claim(generation == 0 || self.shelf.has_answered(token), || {
-            format!("{token:?} is released before its save was answered")
-        });
+        // Invariant 3. (That the runtime dropped the one who saves is an answer as well.)
+        let saved = generation == 0 || self.shelf.has_answered(token) || self.world.is_shut_down();
+        self.world.claim(saved, || format!("{token:?} is released before its save was answered"));
         // Invariant 5.
         let last = self.started.lock().unwrap().insert(flight, ticket);
         self.world.claim(last.is_none_or(|last| last < ticket), || {
@@ -129,12 +128,18 @@ impl Scene {
     }
 
     async fn settles(self: Arc<Self>, name: String, excused: &'static [ErrorKind]) {
-        match self.request().await {
-            Ok(accepted) => self.world.claim(accepted, || format!("{name} was rejected twice")),
-            Err(error) => {
-                self.world.claim(excused.contains(&error.kind()), || format!("{name}: {error:?}"));
-            }
+        if let Some(accepted) = self.request_or(excused).await {
+            self.world.claim(accepted, || format!("{name} was rejected twice"));
         }
+    }
+
+    /// A request, and whether it was accepted, unless it ended with one of these errors.
+    pub(super) async fn request_or(&self, excused: &[ErrorKind]) -> Option<bool> {
+        let settled = self.request().await;
+        if let Err(error) = &settled {
+            self.world.claim(excused.contains(&error.kind()), || format!("{error:?}"));
+        }
+        settled.ok()
     }
 
     /// What must be true once nobody can go on.

@@ -156,6 +156,24 @@ impl World {
         true
     }
 
+    pub(super) fn is_shut_down(&self) -> bool {
+        self.facts().shut_down
+    }
+
+    /// Lets so much time pass.
+    pub(super) fn wait(self: &Arc<Self>, duration: Duration) {
+        let sleep = self.sleep(duration);
+        self.caller("time", sleep);
+        self.settle_in_time();
+    }
+
+    pub(super) fn sleep(self: &Arc<Self>, duration: Duration) -> BoxFuture<'static, ()> {
+        let mut facts = self.facts();
+        facts.next += 1;
+        let key = (facts.now + duration, facts.next);
+        Box::pin(Sleep { world: Arc::clone(self), key })
+    }
+
     /// A point at which the scheduler may let others go on, within a poll.
     pub(super) fn others_may_go_on(&self) {
         self.points.fetch_add(1, Ordering::SeqCst);
@@ -320,9 +338,7 @@ impl Runtime for Clockwork {
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        let number = self.0.number();
-        let at = self.elapsed() + duration;
-        Box::pin(Sleep { world: Arc::clone(&self.0), key: (at, number) })
+        self.0.sleep(duration)
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {
