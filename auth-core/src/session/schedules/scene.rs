@@ -105,8 +105,8 @@ impl Scene {
 
     /// The first poll of a request that waited.
     fn start(&self, (flight, ticket): (u64, u64), token: Token, generation: u64) {
-        // Invariant 3. (That the runtime dropped the one who saves is an answer as well.)
-        let saved = generation == 0 || self.shelf.has_answered(token) || self.world.is_shut_down();
+        // Invariant 3. (That nobody will save it, or not in time, is an answer as well.)
+        let saved = generation == 0 || self.shelf.has_answered(token) || self.world.has_no_runtime();
         self.world.claim(saved, || format!("{token:?} is released before its save was answered"));
         // Invariant 5.
         let last = self.started.lock().unwrap().insert(flight, ticket);

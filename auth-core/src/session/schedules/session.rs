@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::check::check;
 use super::chronicle::Left;
 use super::scene::Scene;
-use super::world::{a_while, chance};
+use super::world::{chance, sometime};
 use crate::ErrorKind;
 
 /// C1, C3, C4, D1, invariants 1 to 6: however the requests meet, one refresh, and everybody starts again in order.
@@ -68,7 +68,7 @@ fn late_rejections_refresh_nothing_twice() {
         let server = Arc::clone(&scene.server);
         world.caller("the server", async move {
             for _ in 0..2 {
-                a_while().await;
+                sometime().await;
                 server.expire(0);
             }
         });
@@ -94,7 +94,7 @@ fn identities_are_never_mixed_up() {
         if chance(3) > 0 {
             let other = Arc::clone(&scene);
             world.caller("sign-out", async move {
-                a_while().await;
+                sometime().await;
                 let written = other.session.sign_out();
                 if chance(2) == 0 {
                     let written = written.await;
@@ -105,7 +105,7 @@ fn identities_are_never_mixed_up() {
         if chance(3) > 0 {
             let other = Arc::clone(&scene);
             world.caller("sign-in", async move {
-                a_while().await;
+                sometime().await;
                 let tokens = other.server.sign_in(1);
                 let written = other.session.sign_in(tokens);
                 if chance(2) == 0 {

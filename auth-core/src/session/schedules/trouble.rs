@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::check::check;
 use super::parts::{Answer, Server, Shelf, Token};
 use super::scene::Scene;
-use super::world::{World, a_while, chance};
+use super::world::{chance, sometime};
 use crate::{ErrorKind, Event, PersistFailure, SessionState};
 
 /// C5, C6, G1, G6, invariant 8: the refresh token is dead. Everybody learns of it, the session ends once.
@@ -69,7 +69,7 @@ fn first_requests_share_one_load() {
         if signs_in {
             let other = Arc::clone(&scene);
             world.caller("sign-in", async move {
-                a_while().await;
+                sometime().await;
                 let written = other.session.sign_in(other.server.sign_in(1)).await;
                 other.world.claim(written.is_ok(), || format!("{written:?}"));
             });
@@ -128,7 +128,7 @@ fn a_pair_that_cannot_be_saved_is_not_lost() {
             });
         }
         world.caller("the server", async move {
-            a_while().await;
+            sometime().await;
             server.expire(0);
         });
 
@@ -158,13 +158,37 @@ fn a_runtime_that_ends_frees_everybody() {
         scene.passer_by("four", LOST);
         let other = Arc::clone(world);
         world.task(Box::pin(async move {
-            for _ in 0..3 {
-                a_while().await;
-            }
+            sometime().await;
             other.shut_down();
         }));
 
         world.settle();
+    });
+}
+
+/// I14: at any time the runtime is not driven any more. After the flight's deadline those who come next free everybody.
+#[test]
+fn on_a_forsaken_runtime_newcomers_free_everybody() {
+    const LOST: &[ErrorKind] = &[ErrorKind::RefreshUnavailable];
+    check(300, |world| {
+        let scene = Scene::signed_in(world);
+        scene.server.expire(0);
+        for name in ["one", "two", "three"] {
+            scene.caller(name, LOST);
+        }
+        let other = Arc::clone(world);
+        world.task(Box::pin(async move {
+            sometime().await;
+            other.forsake();
+        }));
+        for name in ["a newcomer", "another"] {
+            late(&scene, name, 31, LOST);
+        }
+
+        world.settle_in_time();
+
+        assert!(world.elapsed() <= Duration::from_secs(31), "{:?}", world.elapsed());
+        world.shut_down();
     });
 }
 
@@ -182,7 +206,7 @@ fn an_answer_at_the_last_moment_is_lost_or_kept() {
             scene.caller(name, LATE);
         }
         scene.passer_by("three", LATE);
-        late(&scene, "four", LATE);
+        late(&scene, "four", [15, 30][chance(2) as usize], LATE);
         if chance(4) == 0 {
             let other = Arc::clone(&scene);
             world.caller("sign-out", async move {
@@ -198,13 +222,11 @@ fn an_answer_at_the_last_moment_is_lost_or_kept() {
     });
 }
 
-/// A caller who comes when time runs out.
-fn late(scene: &Arc<Scene>, name: &'static str, excused: &'static [ErrorKind]) {
-    let scene = Arc::clone(scene);
-    let world: Arc<World> = Arc::clone(&scene.world);
-    let at = Duration::from_secs([15, 30][chance(2) as usize]);
-    world.caller(name, async move {
-        scene.world.sleep(at).await;
-        scene.caller("late", excused);
+/// A caller who comes after so many seconds.
+fn late(scene: &Arc<Scene>, name: &'static str, seconds: u64, excused: &'static [ErrorKind]) {
+    let other = Arc::clone(scene);
+    scene.world.caller(name, async move {
+        other.world.sleep(Duration::from_secs(seconds)).await;
+        other.caller(name, excused);
     });
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
-use futures::future::{AbortHandle, abortable};
+use futures::future::{AbortHandle, abortable, poll_fn};
 use futures::task::{ArcWake, waker};
 use shuttle::rand::{Rng as _, thread_rng};
 
@@ -38,6 +38,8 @@ struct Facts {
     /// The runtime's tasks, for its end.
     tasks: Vec<AbortHandle>,
     shut_down: bool,
+    /// Nobody drives the runtime any more.
+    forsaken: bool,
     next: u64,
 }
 
@@ -83,7 +85,7 @@ impl World {
             let _ = future.await;
         });
         self.task(Box::pin(async move {
-            a_while().await;
+            sometime().await;
             handle.abort();
         }));
     }
@@ -129,7 +131,7 @@ impl World {
 
     /// Lets everybody go on for as long as they can.
     pub(super) fn quiet(&self) {
-        shuttle::future::block_on(std::future::poll_fn(|cx| {
+        shuttle::future::block_on(poll_fn(|cx| {
             let mut facts = self.facts();
             if facts.busy == 0 {
                 return Poll::Ready(());
@@ -156,8 +158,19 @@ impl World {
         true
     }
 
-    pub(super) fn is_shut_down(&self) -> bool {
-        self.facts().shut_down
+    /// Nobody drives the runtime any more: its tasks are there, and nobody polls them.
+    pub(super) fn forsake(&self) {
+        self.facts().forsaken = true;
+    }
+
+    /// Whether the runtime has ended, or is not driven.
+    pub(super) fn has_no_runtime(&self) -> bool {
+        let facts = self.facts();
+        facts.shut_down || facts.forsaken
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.facts().now
     }
 
     /// Lets so much time pass.
@@ -199,6 +212,14 @@ impl World {
 /// Something that takes its time: others go on meanwhile, or not.
 pub(super) async fn a_while() {
     for _ in 0..chance(4) {
+        shuttle::future::yield_now().await;
+    }
+}
+
+/// At any time: early, or after much has happened.
+pub(super) async fn sometime() {
+    let last = [4, 16, 64][chance(3) as usize];
+    for _ in 0..chance(last) {
         shuttle::future::yield_now().await;
     }
 }
@@ -334,7 +355,7 @@ impl Runtime for Clockwork {
     }
 
     fn elapsed(&self) -> Duration {
-        self.0.facts().now
+        self.0.elapsed()
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
@@ -342,7 +363,11 @@ impl Runtime for Clockwork {
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {
-        let (task, handle) = abortable(task);
+        let world = Arc::clone(&self.0);
+        let mut task = task;
+        let driven =
+            poll_fn(move |cx| if world.facts().forsaken { Poll::Pending } else { task.as_mut().poll(cx) });
+        let (task, handle) = abortable(driven);
         let mut facts = self.0.facts();
         if facts.shut_down {
             drop(facts);
