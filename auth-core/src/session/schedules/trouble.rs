@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::check::check;
-use super::parts::{Answer, Server, Shelf, Token};
 use super::scene::Scene;
+use super::server::{Answer, Server, Token};
+use super::shelf::Shelf;
 use super::world::{chance, sometime};
 use crate::{ErrorKind, Event, PersistFailure, SessionState};
 

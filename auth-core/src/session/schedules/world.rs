@@ -4,18 +4,23 @@
 //! forgotten, or waits for time. The bookkeeping is behind the standard library's own mutex, so that the model checker sees
 //! nothing of it.
 
+mod clockwork;
+mod task;
+
+pub(super) use clockwork::Clockwork;
+
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
-use std::time::{Duration, SystemTime};
+use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use futures::future::{AbortHandle, abortable, poll_fn};
-use futures::task::{ArcWake, waker};
 use shuttle::rand::{Rng as _, thread_rng};
 
+use self::clockwork::Sleep;
+use self::task::Task;
+use crate::BoxFuture;
 use crate::sync::{AtomicU64, Ordering};
-use crate::{BoxFuture, Runtime};
 
 pub(super) struct World {
     facts: Mutex<Facts>,
@@ -96,8 +101,7 @@ impl World {
         facts.alive += 1;
         facts.busy += 1;
         drop(facts);
-        let life = Arc::new(Life { world: Arc::clone(self), mood: Mutex::new(Mood::Woken(None)) });
-        drop(shuttle::future::spawn(Task { future: Some(future), life }));
+        drop(shuttle::future::spawn(Task::new(self, future)));
     }
 
     /// Nobody can go on, and nobody needed time for that: all callers have settled.
@@ -238,175 +242,5 @@ struct Gone {
 impl Drop for Gone {
     fn drop(&mut self) {
         self.world.facts().callers.remove(&self.number);
-    }
-}
-
-struct Task {
-    future: Option<BoxFuture<'static, ()>>,
-    life: Arc<Life>,
-}
-
-/// Whether a task can go on.
-struct Life {
-    world: Arc<World>,
-    mood: Mutex<Mood>,
-}
-
-enum Mood {
-    /// Being polled; whether it was woken meanwhile.
-    Polled(Waker, bool),
-    Quiet(Waker),
-    /// About to be polled.
-    Woken(Option<Waker>),
-}
-
-impl Life {
-    fn mood(&self) -> MutexGuard<'_, Mood> {
-        self.mood.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// One less can go on, or is there at all.
-    fn calm(&self, ended: bool) {
-        let quiet = ended && matches!(*self.mood(), Mood::Quiet(_));
-        let watching = {
-            let mut facts = self.world.facts();
-            facts.busy -= usize::from(!quiet);
-            facts.alive -= usize::from(ended);
-            if facts.busy == 0 { facts.watching.take() } else { None }
-        };
-        if let Some(watching) = watching {
-            watching.wake();
-        }
-    }
-}
-
-impl ArcWake for Life {
-    fn wake_by_ref(this: &Arc<Self>) {
-        let mut mood = this.mood();
-        let waker = match &mut *mood {
-            Mood::Polled(waker, woken) => {
-                *woken = true;
-                waker.clone()
-            }
-            Mood::Quiet(waker) => {
-                let waker = waker.clone();
-                this.world.facts().busy += 1;
-                *mood = Mood::Woken(Some(waker.clone()));
-                waker
-            }
-            Mood::Woken(waker) => match waker {
-                Some(waker) => waker.clone(),
-                None => return,
-            },
-        };
-        drop(mood);
-        waker.wake();
-    }
-}
-
-impl Future for Task {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        let Some(future) = &mut this.future else { return Poll::Ready(()) };
-        {
-            let mut mood = this.life.mood();
-            if matches!(*mood, Mood::Quiet(_)) {
-                // Shuttle polls once more after each wake-up. That would hide a wake-up that is missing.
-                return Poll::Pending;
-            }
-            *mood = Mood::Polled(cx.waker().clone(), false);
-        }
-        let waker = waker(Arc::clone(&this.life));
-        let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
-        if polled.is_ready() {
-            // Its destructors are still its own: it is busy until they are done.
-            this.future = None;
-            return Poll::Ready(());
-        }
-        let mut mood = this.life.mood();
-        if matches!(*mood, Mood::Polled(_, true)) {
-            *mood = Mood::Woken(Some(cx.waker().clone()));
-            // Once more: waiting for a mutex meanwhile takes a task's wake-up away.
-            cx.waker().wake_by_ref();
-        } else {
-            *mood = Mood::Quiet(cx.waker().clone());
-            drop(mood);
-            this.life.calm(false);
-        }
-        Poll::Pending
-    }
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.future = None;
-        self.life.calm(true);
-    }
-}
-
-/// The session's runtime: its tasks are tasks of the world.
-pub(super) struct Clockwork(pub(super) Arc<World>);
-
-impl Runtime for Clockwork {
-    fn now(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000) + self.elapsed()
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.0.elapsed()
-    }
-
-    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        self.0.sleep(duration)
-    }
-
-    fn spawn(&self, task: BoxFuture<'static, ()>) {
-        let world = Arc::clone(&self.0);
-        let mut task = task;
-        let driven =
-            poll_fn(move |cx| if world.facts().forsaken { Poll::Pending } else { task.as_mut().poll(cx) });
-        let (task, handle) = abortable(driven);
-        let mut facts = self.0.facts();
-        if facts.shut_down {
-            drop(facts);
-            drop(task);
-            return;
-        }
-        facts.tasks.push(handle);
-        drop(facts);
-        self.0.task(Box::pin(async move {
-            let _ = task.await;
-        }));
-    }
-
-    fn random(&self) -> u64 {
-        self.0.number().wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    }
-}
-
-struct Sleep {
-    world: Arc<World>,
-    key: (Duration, u64),
-}
-
-impl Future for Sleep {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut facts = self.world.facts();
-        if facts.now >= self.key.0 {
-            return Poll::Ready(());
-        }
-        facts.timers.insert(self.key, cx.waker().clone());
-        Poll::Pending
-    }
-}
-
-impl Drop for Sleep {
-    fn drop(&mut self) {
-        let timer = self.world.facts().timers.remove(&self.key);
-        drop(timer);
     }
 }
