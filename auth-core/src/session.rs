@@ -18,7 +18,8 @@ mod load;
 mod policy;
 mod queue;
 mod reentry;
-#[cfg(all(test, auth_shuttle))]
+#[cfg(test)]
+#[cfg(auth_shuttle)]
 mod schedules;
 mod state;
 mod turn;

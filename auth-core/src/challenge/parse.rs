@@ -167,7 +167,8 @@ fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-#[cfg(all(test, not(auth_shuttle)))]
+#[cfg(test)]
+#[cfg(not(auth_shuttle))]
 mod tests {
     use super::*;
     use http::HeaderValue;

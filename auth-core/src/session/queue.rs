@@ -292,5 +292,6 @@ impl Line {
     }
 }
 
-#[cfg(all(test, not(auth_shuttle)))]
+#[cfg(test)]
+#[cfg(not(auth_shuttle))]
 mod tests;

@@ -68,7 +68,8 @@ impl Drop for Mark {
     }
 }
 
-#[cfg(all(test, not(auth_shuttle)))]
+#[cfg(test)]
+#[cfg(not(auth_shuttle))]
 mod tests {
     use super::*;
     use futures::FutureExt as _;

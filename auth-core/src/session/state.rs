@@ -430,7 +430,9 @@ impl Active {
     }
 }
 
-#[cfg(all(test, not(auth_shuttle)))]
+#[cfg(test)]
+#[cfg(not(auth_shuttle))]
 mod model;
-#[cfg(all(test, not(auth_shuttle)))]
+#[cfg(test)]
+#[cfg(not(auth_shuttle))]
 mod tests;

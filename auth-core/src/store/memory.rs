@@ -163,7 +163,8 @@ impl StoreGuard for Held {
     async fn release(self: Box<Self>) {}
 }
 
-#[cfg(all(test, not(auth_shuttle)))]
+#[cfg(test)]
+#[cfg(not(auth_shuttle))]
 mod tests {
     use super::*;
     use futures::FutureExt as _;

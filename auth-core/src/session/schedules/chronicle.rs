@@ -20,6 +20,7 @@ struct Sofar {
     /// Ended by somebody else when its time was up: it may still bring its answer.
     lapsed: Option<FlightId>,
     saved: bool,
+    hangs: bool,
     ended: bool,
 }
 
@@ -76,7 +77,8 @@ impl Chronicle {
     /// grow by one, a save comes before its publishing, a session ends once, and every flight ends.
     pub(super) fn check(&self, world: &World) {
         let events = self.events.lock().unwrap();
-        let mut sofar = Sofar::default();
+        // A save that hangs on a runtime that is not driven has run out of time: no event tells of it.
+        let mut sofar = Sofar { hangs: world.has_changed_runtime(), ..Sofar::default() };
         for event in events.iter() {
             let holds = sofar.holds(event);
             world.claim(holds, || format!("{event:?} is out of order in {events:#?}"));
@@ -90,7 +92,7 @@ impl Sofar {
         match *event {
             Event::SignedIn { epoch } | Event::SignedOut { epoch } | Event::IdentityChanged { epoch } => {
                 let grows = epoch > self.epoch && self.up.is_none();
-                *self = Self { epoch, last: self.last, ..Self::default() };
+                *self = Self { epoch, last: self.last, hangs: self.hangs, ..Self::default() };
                 grows
             }
             Event::RefreshStarted { flight, .. } => {
@@ -106,7 +108,7 @@ impl Sofar {
                 self.generation += 1;
                 let newest = stamp.epoch == self.epoch && stamp.generation == self.generation;
                 let counts = self.up.take_if(|up| *up == flight).or(self.lapsed.take()) == Some(flight);
-                counts && newest && (self.saved || adopted)
+                counts && newest && (self.saved || adopted || self.hangs)
             }
             Event::RefreshFailed { flight, ref error } => {
                 self.lapsed = error.to_string().contains("ran out of time").then_some(flight);

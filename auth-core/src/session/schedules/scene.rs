@@ -9,7 +9,7 @@ use super::chronicle::Chronicle;
 use super::server::{Endpoint, Server, Token};
 use super::shelf::Shelf;
 use super::world::{Clockwork, World, a_while};
-use crate::{Error, ErrorKind, Lease, Session, SessionBuilder, SessionState, Turn};
+use crate::{Error, ErrorKind, FlightId, Lease, Session, SessionBuilder, SessionState, Turn};
 
 pub(super) struct Scene {
     pub(super) world: Arc<World>,
@@ -90,7 +90,7 @@ impl Scene {
     /// Starts in its turn. Whether the server accepts it.
     async fn send(&self, turn: Turn) -> bool {
         let token = carried(&turn);
-        let place = turn.flight().map(|flight| flight.get()).zip(turn.ticket());
+        let place = turn.flight().map(FlightId::get).zip(turn.ticket());
         let generation = turn.stamp().generation;
         turn.start(async {
             if let Some(place) = place {
@@ -109,7 +109,7 @@ impl Scene {
         let last = self.started.lock().unwrap().insert(flight, ticket);
         // A runtime that drops the one who saves has answered that it will not be saved; one that drops the queue's timer
         // has opened the queue.
-        if !self.world.has_no_runtime() {
+        if !self.world.misses_a_runtime() {
             // Invariant 3.
             self.world.claim(generation == 0 || self.shelf.has_answered(token), || {
                 format!("{token:?} is released before its save was answered")

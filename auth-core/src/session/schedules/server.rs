@@ -63,7 +63,9 @@ struct User {
     lost: bool,
     /// Access tokens before this one are rejected.
     accepted: u64,
-    presented: bool,
+    /// The call under way, and whether it has exchanged the token.
+    call: Option<u64>,
+    exchanged: bool,
     calls: u64,
     refreshes: u64,
     offered: BTreeSet<u64>,
@@ -133,12 +135,8 @@ impl Server {
     }
 
     async fn exchange(&self, token: Token) -> Result<Tokens, RefreshError> {
-        let alone = self.at(token.user, |user| {
-            user.calls += 1;
-            !std::mem::replace(&mut user.presented, true)
-        });
-        self.world.claim(alone, || format!("{token:?} is presented while another call presents it"));
-        let mut call = Call { server: self, token, exchanged: false };
+        self.world.others_may_go_on();
+        let call = Call::begin(self, token);
         a_while().await;
         let delay = Duration::from_secs(self.delay.load(Ordering::Relaxed));
         if !delay.is_zero() {
@@ -151,7 +149,8 @@ impl Server {
             Answer::Refused => Err(RefreshError::rejected("invalid_grant")),
         };
         a_while().await;
-        call.exchanged = false;
+        call.is_polled();
+        self.at(token.user, |user| user.exchanged = false);
         result
     }
 }
@@ -160,11 +159,33 @@ impl Server {
 struct Call<'a> {
     server: &'a Server,
     token: Token,
-    exchanged: bool,
+    number: u64,
 }
 
-impl Call<'_> {
-    fn exchange(&mut self) -> Result<Tokens, RefreshError> {
+impl<'a> Call<'a> {
+    /// Invariant 2: no two at once. One that hangs on a runtime that is not driven is taken for lost; it must not be polled
+    /// again.
+    fn begin(server: &'a Server, token: Token) -> Self {
+        let (number, other) = server.at(token.user, |user| {
+            user.calls += 1;
+            user.lost |= std::mem::take(&mut user.exchanged);
+            (user.calls, user.call.replace(user.calls))
+        });
+        server.world.claim(other.is_none() || server.world.has_changed_runtime(), || {
+            format!("{token:?} is presented while another call presents it")
+        });
+        Self { server, token, number }
+    }
+
+    fn is_polled(&self) {
+        let newest = self.server.at(self.token.user, |user| user.call);
+        self.server.world.claim(newest == Some(self.number), || {
+            format!("call {} with {:?} goes on, and so does {newest:?}", self.number, self.token)
+        });
+    }
+
+    fn exchange(&self) -> Result<Tokens, RefreshError> {
+        self.is_polled();
         let Token { user, generation } = self.token;
         let exchanged = self.server.at(user, |user| {
             if generation == user.generation {
@@ -175,13 +196,11 @@ impl Call<'_> {
             }
             // Where the answer was lost, a server gives it once more for a while.
             user.lost = false;
+            user.exchanged = true;
             Ok(user.generation)
         });
         match exchanged {
-            Ok(generation) => {
-                self.exchanged = true;
-                Ok(Token { user, generation }.pair())
-            }
+            Ok(generation) => Ok(Token { user, generation }.pair()),
             Err(newest) => {
                 self.server.world.claim(false, || {
                     format!("R{user}.{generation} is presented again: R{user}.{newest} has replaced it")
@@ -194,10 +213,10 @@ impl Call<'_> {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        let exchanged = self.exchanged;
         self.server.at(self.token.user, |user| {
-            user.presented = false;
-            user.lost |= exchanged;
+            if user.call.take_if(|call| *call == self.number).is_some() {
+                user.lost |= std::mem::take(&mut user.exchanged);
+            }
         });
     }
 }

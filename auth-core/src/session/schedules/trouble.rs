@@ -193,6 +193,68 @@ fn on_a_forsaken_runtime_newcomers_free_everybody() {
     });
 }
 
+/// I14, invariant 2: a runtime is not driven for a while, the session is used on another, and then the first one goes on: its
+/// driver and its writer come back amid a new flight.
+#[test]
+fn whoever_comes_back_late_disturbs_nobody() {
+    const LOST: &[ErrorKind] = &[ErrorKind::RefreshUnavailable];
+    check(400, |world| {
+        let scene = Scene::signed_in(world);
+        scene.server.expire(0);
+        scene.caller("one", LOST);
+        scene.caller("two", LOST);
+        let other = Arc::clone(world);
+        world.task(Box::pin(async move {
+            sometime().await;
+            other.change_runtime();
+        }));
+        late(&scene, "who ends the flight", 31, LOST);
+        late(&scene, "who starts another", 33, LOST);
+        late(&scene, "who joins it", 33, LOST);
+        let other = Arc::clone(world);
+        world.caller("the first runtime", async move {
+            other.sleep(Duration::from_secs(33)).await;
+            sometime().await;
+            other.resume();
+        });
+
+        world.settle_in_time();
+
+        world.wait(Duration::from_secs(120));
+        scene.at_rest();
+    });
+}
+
+/// K7, K7b: two sessions on one store. One signs out, or in as somebody else, while the other refreshes: that wins, and the other
+/// learns of it or has been faster.
+#[test]
+fn what_another_session_decides_wins() {
+    const TOLD: &[ErrorKind] = &[ErrorKind::SessionEnded, ErrorKind::SessionChanged, ErrorKind::SignedOut];
+    check(250, |world| {
+        let server = Server::new(world);
+        let shelf = Shelf::shared(world, server.sign_in(0));
+        server.expire(0);
+        let [one, two] = [(); 2].map(|()| Scene::new(world, &server, shelf.clone(), None, |builder| builder));
+        one.caller("one", TOLD);
+        two.caller("two", TOLD);
+        let (decides, signs_in) = (Arc::clone(&one), chance(2) == 0);
+        world.caller("a decision", async move {
+            sometime().await;
+            let written = if signs_in {
+                decides.session.sign_in(decides.server.sign_in(1)).await
+            } else {
+                decides.session.sign_out().await
+            };
+            decides.world.claim(written.is_ok(), || format!("{written:?}"));
+        });
+
+        world.settle();
+
+        assert_eq!(shelf.content(), signs_in.then_some(Token { user: 1, generation: 0 }));
+        one.at_rest();
+    });
+}
+
 /// I3, I7, I8: the answer comes as time runs out, with callers who look at the flight, others who are dropped, and a sign-out.
 /// Everybody settles, two calls never present one token at once, and memory and store agree in the end.
 #[test]

@@ -43,8 +43,10 @@ struct Facts {
     /// The runtime's tasks, for its end.
     tasks: Vec<AbortHandle>,
     shut_down: bool,
-    /// Nobody drives the runtime any more.
-    forsaken: bool,
+    /// Which runtime tasks are spawned on, from which on runtimes are driven, and the tasks of those that are not.
+    runtime: u64,
+    driven: u64,
+    parked: Vec<Waker>,
     next: u64,
 }
 
@@ -164,13 +166,34 @@ impl World {
 
     /// Nobody drives the runtime any more: its tasks are there, and nobody polls them.
     pub(super) fn forsake(&self) {
-        self.facts().forsaken = true;
+        self.facts().driven = u64::MAX;
     }
 
-    /// Whether the runtime has ended, or is not driven.
-    pub(super) fn has_no_runtime(&self) -> bool {
+    /// The same, but there is another runtime for what is spawned from now on.
+    pub(super) fn change_runtime(&self) {
+        let mut facts = self.facts();
+        facts.runtime += 1;
+        facts.driven = facts.runtime;
+    }
+
+    /// All runtimes are driven again.
+    pub(super) fn resume(&self) {
+        let parked = {
+            let mut facts = self.facts();
+            facts.driven = 0;
+            std::mem::take(&mut facts.parked)
+        };
+        parked.into_iter().for_each(Waker::wake);
+    }
+
+    pub(super) fn has_changed_runtime(&self) -> bool {
+        self.facts().runtime > 0
+    }
+
+    /// Whether a runtime has ended, or is not driven.
+    pub(super) fn misses_a_runtime(&self) -> bool {
         let facts = self.facts();
-        facts.shut_down || facts.forsaken
+        facts.shut_down || facts.driven > 0
     }
 
     pub(super) fn elapsed(&self) -> Duration {

@@ -27,17 +27,23 @@ impl Runtime for Clockwork {
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {
-        let world = Arc::clone(&self.0);
-        let mut task = task;
-        let driven =
-            poll_fn(move |cx| if world.facts().forsaken { Poll::Pending } else { task.as_mut().poll(cx) });
-        let (task, handle) = abortable(driven);
         let mut facts = self.0.facts();
         if facts.shut_down {
             drop(facts);
             drop(task);
             return;
         }
+        let (world, runtime) = (Arc::clone(&self.0), facts.runtime);
+        let mut task = task;
+        let (task, handle) = abortable(poll_fn(move |cx| {
+            let mut facts = world.facts();
+            if runtime < facts.driven {
+                facts.parked.push(cx.waker().clone());
+                return Poll::Pending;
+            }
+            drop(facts);
+            task.as_mut().poll(cx)
+        }));
         facts.tasks.push(handle);
         drop(facts);
         self.0.task(Box::pin(async move {
