@@ -266,7 +266,15 @@ impl Worker {
                 let loaded = self.load().await;
                 let _ = reply.send(loaded);
             }
-            Job::Unlock(flight) => self.unlock(flight).await,
+            Job::Unlock(flight) => {
+                // The sign-out or sign-in that has just ended this flight may not have come to the desk yet. Nobody else may
+                // have the lock before its write: the pair that is there may be spent.
+                let due = self.core.change(|state, _| state.books.due());
+                if let Some(order) = due.filter(|order| order.origin == Origin::Identity) {
+                    self.write(order).await;
+                }
+                self.unlock(flight).await;
+            }
         }
     }
 
