@@ -78,6 +78,7 @@ mod runtime;
 mod scheme;
 mod session;
 mod store;
+mod sync;
 #[cfg(feature = "json")]
 mod token_response;
 mod tokens;

@@ -19,6 +19,9 @@ mod load;
 mod policy;
 mod queue;
 mod reentry;
+#[cfg(test)]
+#[cfg(auth_shuttle)]
+mod schedules;
 mod state;
 mod turn;
 mod wait;

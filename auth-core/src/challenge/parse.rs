@@ -168,6 +168,7 @@ fn is_token(byte: u8) -> bool {
 }
 
 #[cfg(test)]
+#[cfg(not(auth_shuttle))]
 mod tests {
     use super::*;
     use http::HeaderValue;

@@ -4,12 +4,10 @@
 //! this crate, and everything foreign (wakers, callbacks, spawning, dropping) is put into an [`After`] and happens when the
 //! lock is free.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use futures::future::AbortHandle;
 
 use super::ahead;
@@ -28,6 +26,7 @@ use super::watch::Watched;
 use crate::contain::{quietly, wake};
 use crate::event::{EndReason, Event, FlightId, SessionEnded};
 use crate::planted::Fault;
+use crate::sync::{ArcSwapOption, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::{
     BoxFuture, Counters, Error, ErrorKind, InvalidToken, Refresher, Runtime, Scheme, SignInId, TokenStore,
     Tokens,

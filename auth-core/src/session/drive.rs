@@ -5,7 +5,6 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use super::state::{Candidate, Landing, Obtained, State};
 use crate::contain::contain;
 use crate::event::{EndReason, Event};
 use crate::planted::Fault;
+use crate::sync::{AtomicBool, Ordering};
 use crate::{BoxFuture, Error, ErrorKind, RefreshError, StoreError, Tokens};
 
 /// The driver's task. Its guard answers for the flight from the moment the task is made, so a task that a runtime drops,

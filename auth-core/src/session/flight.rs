@@ -1,7 +1,6 @@
 //! A flight, as those who wait for it see it: its queue, its outcome and its deadline.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -13,6 +12,7 @@ use super::queue::Queue;
 use crate::contain::quietly;
 use crate::event::{Cause, FlightId};
 use crate::planted::Planted;
+use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering, PoisonError};
 use crate::{Error, Tokens};
 
 /// What came of a flight or a load. The lease is taken from the session afterwards: it has the newest.

@@ -1,13 +1,14 @@
 //! Leases: what a request may carry, and the snapshot they are cut from.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
 use crate::Tokens;
+use crate::sync::{AtomicBool, Ordering};
 
 /// Which token a lease carries: which sign-in it belongs to, and which refresh it came from.
 ///

@@ -8,7 +8,7 @@
 //! after its deadline, and does nothing more if it is ever driven again.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use super::books::{Content, Order, Origin, Wrote};
 use super::bounded::NoAnswer;
 use super::core::Core;
 use crate::event::{Event, FlightId};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::{BoxFuture, Error, ErrorKind, StoreError, StoreGuard, Tokens};
 
 /// What a flight's wish for the store's lock came to.
@@ -266,7 +267,15 @@ impl Worker {
                 let loaded = self.load().await;
                 let _ = reply.send(loaded);
             }
-            Job::Unlock(flight) => self.unlock(flight).await,
+            Job::Unlock(flight) => {
+                // The sign-out or sign-in that has just ended this flight may not have come to the desk yet. Nobody else may
+                // have the lock before its write: the pair that is there may be spent.
+                let due = self.core.change(|state, _| state.books.due());
+                if let Some(order) = due.filter(|order| order.origin == Origin::Identity) {
+                    self.write(order).await;
+                }
+                self.unlock(flight).await;
+            }
         }
     }
 

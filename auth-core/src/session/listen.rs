@@ -1,13 +1,14 @@
 //! Listening: events in the order in which they happened, delivered by a task of their own.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::core::Core;
 use crate::BoxFuture;
 use crate::contain::quietly;
 use crate::event::{Event, Observer};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Events that wait for their delivery. Its lock is taken under the state's, never the other way round; no listener runs
 /// under either.

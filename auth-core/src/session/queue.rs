@@ -15,13 +15,13 @@
 //! Wakers are cloned before the lock is taken, collected under it, and woken and dropped after it.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::Error;
 use crate::contain::wake;
 use crate::planted::{Fault, Planted};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How often the timer looks within one patience.
 pub(crate) const TICKS: u32 = 10;
@@ -309,4 +309,5 @@ impl Line {
 }
 
 #[cfg(test)]
+#[cfg(not(auth_shuttle))]
 mod tests;

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-thread_local! {
+crate::sync::thread_local! {
     static INSIDE: RefCell<Vec<SessionId>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -69,6 +69,7 @@ impl Drop for Mark {
 }
 
 #[cfg(test)]
+#[cfg(not(auth_shuttle))]
 mod tests {
     use super::*;
     use futures::FutureExt as _;

@@ -473,6 +473,8 @@ impl Active {
 }
 
 #[cfg(test)]
+#[cfg(not(auth_shuttle))]
 mod model;
 #[cfg(test)]
+#[cfg(not(auth_shuttle))]
 mod tests;

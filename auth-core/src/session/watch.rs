@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use futures::Stream;
 
 use crate::event::SessionState;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The newest state, and who wants to know. Its lock is taken under the state's, never the other way round; wakers are
 /// woken and dropped outside both.

@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::channel::oneshot;
 
 use super::{StoreError, StoreGuard, TokenStore};
 use crate::Tokens;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Tokens in memory. Clones share the same slot, and its lock is a real one: two sessions on clones of one store make
 /// one refresh between them.
@@ -163,6 +164,7 @@ impl StoreGuard for Held {
 }
 
 #[cfg(test)]
+#[cfg(not(auth_shuttle))]
 mod tests {
     use super::*;
     use futures::FutureExt as _;

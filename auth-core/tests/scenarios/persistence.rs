@@ -1,6 +1,8 @@
 //! Persistence: what the store holds and when, and other processes that share it.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::Context;
 use std::time::Duration;
 
 use auth_core::{
@@ -11,6 +13,7 @@ use auth_testkit::{
     ManualRuntime, Op, RefresherHandle, Running, ScriptedRefresher, ScriptedStore, ScriptedTransport,
     TransportHandle, numbered,
 };
+use futures::task::{ArcWake, waker};
 use http::Request;
 
 use crate::world::{Answer, ORIGIN, World, error, kind, status};
@@ -423,6 +426,34 @@ fn a_sign_out_writes_under_its_own_flights_lock() {
     assert_eq!(world.refresher.revoked().len(), 1);
     assert!(!world.store.is_locked());
     assert_eq!(world.store.most_at_once(), 1);
+}
+
+/// K14, H1, invariant 2: a sign-out that comes as the flight ends is written before the flight's lock is given back. Whoever has
+/// the lock next would find the pair that is spent, and present it again.
+#[test]
+fn a_sign_out_is_written_before_the_flights_lock_is_given_back() {
+    struct Drives(ManualRuntime);
+
+    impl ArcWake for Drives {
+        fn wake_by_ref(this: &Arc<Self>) {
+            this.0.run_until_stalled();
+        }
+    }
+
+    let (world, _store) = shared_world();
+    let stamp = world.runtime.block_on(world.session.lease()).unwrap().stamp();
+    let mut waiting = pin!(world.session.recover(stamp));
+    // It is woken before the sign-out has told the ledger, and lets the flight's driver get ahead of that.
+    let waker = waker(Arc::new(Drives(world.runtime.clone())));
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    world.settle();
+    world.refresher.try_next().expect("a refresh is under way").answer(numbered(1));
+    let before = world.store.log().len();
+
+    drop(world.session.sign_out());
+    world.settle();
+
+    assert_eq!(steps_since(&world, before), ["guarded clear", "guarded release"]);
 }
 
 /// H9: a sign-in or a sign-out whose lock cannot be had is written without it, in bounded time, and that is told.

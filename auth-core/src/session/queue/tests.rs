@@ -140,7 +140,7 @@ fn a_look_opens_a_queue_that_stands_still() {
 
 #[test]
 fn a_look_that_sees_the_baton_moved_counts_from_there() {
-    let queue = Queue::new();
+    let queue = Queue::new(Planted::default());
     let waiters = parked(&queue, 3);
     let (patience, at) = (Duration::from_millis(500), Duration::from_millis);
     queue.release();
@@ -204,7 +204,7 @@ fn those_who_left_take_no_room() {
 /// C16: nor do they in a long line, whose front stays.
 #[test]
 fn those_who_left_a_long_line_take_no_room() {
-    let queue = Queue::new();
+    let queue = Queue::new(Planted::default());
     let staying: Vec<_> = (0..100).map(|_| queue.join(usize::MAX).unwrap()).collect();
 
     for _ in 0..10_000 {

@@ -189,7 +189,8 @@ fn policy() -> impl Strategy<Value = Policy> {
     (any::<bool>(), any::<bool>(), select(&[None, Some(0), Some(2), Some(5), Some(5)][..])).prop_map(
         |(soft_window, strict, rejections)| {
             let persist_failure = if strict { PersistFailure::Fail } else { PersistFailure::Continue };
-            Policy { soft_window, persist_failure, rejections, ..Policy::default() }
+            let longest_soft = Duration::from_secs(if soft_window { 300 } else { 0 });
+            Policy { longest_soft, persist_failure, rejections, ..Policy::default() }
         },
     )
 }
@@ -459,7 +460,7 @@ impl Model {
         }
         let useless = self.useless(&person);
         if !expired {
-            let soft = self.policy.soft_window && self.is_past(person.published.times.soft);
+            let soft = self.is_past(person.published.times.soft);
             // 10
             if soft && self.up.is_none() && self.cooling().is_none() && useless.is_none() {
                 self.start(Cause::Proactive);
@@ -665,14 +666,14 @@ impl Sides {
         if spec.refresh_token {
             tokens = tokens.with_refresh_token(format!("R{name}"));
         }
-        let now = self.now();
+        let (now, soft) = (self.now(), !self.model.policy.longest_soft.is_zero());
         Candidate {
             tokens: Arc::new(tokens),
             header: if spec.presentable { Ok(header()) } else { Err(InvalidToken::new("a scripted scheme")) },
             refreshable: spec.refreshable,
             times: Times {
                 expires: spec.lifetime.map(|left| now + seconds(left)),
-                soft: spec.lifetime.map(|left| now + seconds(left) * 4 / 5),
+                soft: spec.lifetime.filter(|_| soft).map(|left| now + seconds(left) * 4 / 5),
                 granted: spec.lifetime.filter(|_| spec.granted).map(seconds),
             },
             refresh_expires: spec.refresh_lifetime.map(|left| now + seconds(left)),
@@ -1051,7 +1052,7 @@ impl Sides {
         let told = match (step, loader.acquired.clone()) {
             (LoadStep::Found(spec), None) if spec.presentable => {
                 let candidate = self.candidate(spec);
-                let told = self.state.loaded(id, Some((candidate.clone(), header())), &policy);
+                let told = self.state.loaded(id, Some((candidate.clone(), header())));
                 if counts {
                     self.model.activate(candidate);
                 }
@@ -1061,7 +1062,7 @@ impl Sides {
                 if counts {
                     self.model.holder = Holder::Nobody;
                 }
-                self.state.loaded(id, None, &policy)
+                self.state.loaded(id, None)
             }
             (LoadStep::Acquire(spec), None) if spec.presentable => {
                 let candidate = self.candidate(spec);
@@ -1071,7 +1072,7 @@ impl Sides {
                 return;
             }
             (LoadStep::Enter, Some(candidate)) => {
-                let told = self.state.enter(id, candidate.clone(), header(), &policy);
+                let told = self.state.enter(id, candidate.clone(), header());
                 if counts {
                     self.model.epoch += 1;
                     self.model.warm_up();
@@ -1129,7 +1130,7 @@ impl Sides {
 
     /// After every step.
     fn agree(&mut self) {
-        let (now, soft) = (self.now(), self.model.policy.soft_window);
+        let now = self.now();
         let stamp = self.model.stamp();
         let (state, model) = (&self.state, &mut self.model);
         assert_eq!((state.epoch(), state.newest()), (model.epoch, stamp));
@@ -1169,7 +1170,7 @@ impl Sides {
             // The fast path gives nothing that the tables would not: an old `held` flag apart.
             let fast = !state.holds() && active.snapshot.fresh_until.is_none_or(|until| now < until);
             let slow = !(person.published.times.is_expired(now)
-                || soft && person.published.refreshable && person.published.times.is_soft(now));
+                || person.published.refreshable && person.published.times.is_soft(now));
             assert_eq!(fast, slow && !(up && rejected));
         }
         self.bounded();

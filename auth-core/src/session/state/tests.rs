@@ -326,9 +326,6 @@ fn row_9_fresh() {
 fn row_10_the_soft_window_starts_one_flight_in_the_background() {
     let soft = NOW + s(3000);
     let mut table = Table::fresh();
-    assert!(matches!(table.ask_at(Ask::New, soft), Decision::Use(_)), "it is switched off");
-
-    table.policy.soft_window = true;
     assert!(matches!(table.ask(Ask::New), Decision::Use(_)), "not yet");
     let Decision::UseAndStart(snapshot, flight) = table.ask_at(Ask::New, soft) else {
         panic!("nothing was started")
