@@ -23,10 +23,12 @@
 mod choices;
 mod clause;
 mod report;
+mod runtime;
 #[cfg(feature = "server")]
 mod transport;
 mod trial;
 
 pub use report::{Failure, Report};
+pub use runtime::{RuntimeSuite, runtime};
 #[cfg(feature = "server")]
 pub use transport::{TransportSuite, transport};

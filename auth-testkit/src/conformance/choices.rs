@@ -54,8 +54,8 @@ impl Choices {
 
 /// The methods of a suite that set its `choices`, and its `Debug`.
 macro_rules! choices {
-    ($suite:ident) => {
-        impl $suite {
+    ($suite:ident $(<$of:ident>)?) => {
+        impl$(<$of>)? $suite$(<$of>)? {
             /// Runs each clause with this. Default: the `futures` executor.
             pub fn block_on(
                 mut self,
@@ -84,7 +84,7 @@ macro_rules! choices {
             }
         }
 
-        impl std::fmt::Debug for $suite {
+        impl$(<$of>)? std::fmt::Debug for $suite$(<$of>)? {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.debug_struct(stringify!($suite))
                     .field("deadline", &self.choices.deadline)
