@@ -33,7 +33,8 @@ pub(super) async fn late_panics(world: &World) -> Verdict {
 }
 
 pub(super) async fn panicking_destructors(world: &World) -> Verdict {
-    beside(world, "when they are dropped", || Box::pin(Ready { _held: OnDrop::new(|| panic_quietly()) })).await
+    beside(world, "when they are dropped", || Box::pin(Ready { _held: OnDrop::new(|| panic_quietly()) }))
+        .await
 }
 
 /// Others that were there before, and others that come after.

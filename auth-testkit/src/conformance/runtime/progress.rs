@@ -38,7 +38,11 @@ pub(super) async fn own_wake_ups(world: &World) -> Verdict {
             return Poll::Ready(());
         }
         left -= 1;
-        if left % 2 == 0 { cx.waker().wake_by_ref() } else { cx.waker().clone().wake() }
+        if left % 2 == 0 {
+            cx.waker().wake_by_ref()
+        } else {
+            cx.waker().clone().wake()
+        }
         Poll::Pending
     }));
 

@@ -68,7 +68,9 @@ pub(super) async fn shut_down_destructors(world: &World) -> Verdict {
     world.shut_down();
 
     for task in tasks {
-        world.dropped("one of three tasks, one of which panics and one of which spawns when dropped", task).await?;
+        world
+            .dropped("one of three tasks, one of which panics and one of which spawns when dropped", task)
+            .await?;
     }
     world.dropped("a task that is spawned when another is dropped as the runtime ends", spawned).await
 }
