@@ -22,12 +22,16 @@
 
 mod choices;
 mod clause;
+#[cfg(feature = "server")]
+mod refresher;
 mod report;
 mod runtime;
 #[cfg(feature = "server")]
 mod transport;
 mod trial;
 
+#[cfg(feature = "server")]
+pub use refresher::{RefresherSuite, refresher};
 pub use report::{Failure, Report};
 pub use runtime::{RuntimeSuite, runtime};
 #[cfg(feature = "server")]

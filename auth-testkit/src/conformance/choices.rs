@@ -54,8 +54,8 @@ impl Choices {
 
 /// The methods of a suite that set its `choices`, and its `Debug`.
 macro_rules! choices {
-    ($suite:ident $(<$of:ident>)?) => {
-        impl$(<$of>)? $suite$(<$of>)? {
+    ($suite:ident $(<$($of:ident),+>)?) => {
+        impl$(<$($of),+>)? $suite$(<$($of),+>)? {
             /// Runs each clause with this. Default: the `futures` executor.
             pub fn block_on(
                 mut self,
@@ -78,13 +78,13 @@ macro_rules! choices {
             }
 
             /// Only these clauses.
-            pub fn only<S: Into<String>>(mut self, clauses: impl IntoIterator<Item = S>) -> Self {
+            pub fn only(mut self, clauses: impl IntoIterator<Item = impl Into<String>>) -> Self {
                 self.choices.only = Some(clauses.into_iter().map(Into::into).collect());
                 self
             }
         }
 
-        impl$(<$of>)? std::fmt::Debug for $suite$(<$of>)? {
+        impl$(<$($of),+>)? std::fmt::Debug for $suite$(<$($of),+>)? {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.debug_struct(stringify!($suite))
                     .field("deadline", &self.choices.deadline)
