@@ -87,6 +87,8 @@ mod tests {
 
     #[test]
     fn it_keeps_the_contract_over_isahc() {
-        judge(RefresherSuite::new(|server| login(server, IsahcTransport::single_use())));
+        for transport in [IsahcTransport::default, IsahcTransport::single_use] {
+            judge(RefresherSuite::new(move |server| login(server, transport())));
+        }
     }
 }
