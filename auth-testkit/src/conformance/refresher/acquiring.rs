@@ -49,10 +49,8 @@ pub(super) async fn acquire_failures(world: &World) -> Verdict {
         ("half of an answer", TokenAnswer::Truncated, Kind::Unavailable, true),
     ];
     for (what, answer, kind, is_unknown) in answers {
-        world.server.next_token_answers([answer]);
         let before = world.server.stats().token_requests;
-        world.stage(format!("acquiring, answered with {what}"));
-        let Err(error) = world.refresher.acquire().await else {
+        let Err(error) = world.answered(what, answer, world.refresher.acquire()).await? else {
             return Err(format!("to acquire tokens and be answered with {what} is a success"));
         };
         let requests = world.server.stats().token_requests - before;

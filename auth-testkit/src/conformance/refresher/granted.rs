@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::world::{World, json, name, refresh_text};
+use super::world::{World, name, refresh_text};
 use crate::conformance::clause::{KEPT, Verdict, ensure};
 
 /// Clocks may be coarse.
@@ -49,10 +49,7 @@ pub(super) async fn no_new_refresh_token(world: &World) -> Verdict {
 pub(super) async fn lifetime(world: &World) -> Verdict {
     for seconds in [60, 7_200] {
         let lifetime = Duration::from_secs(seconds);
-        world.server.next_token_answers([json(
-            200,
-            format!(r#"{{"access_token": "T1.own", "token_type": "Bearer", "expires_in": {seconds}}}"#),
-        )]);
+        world.server.configure(|policy| policy.expires_in = Some(seconds.into()));
 
         let before = SystemTime::now();
         let new = world.refresh("with an answer that says when it expires", &world.sign_in()).await?;

@@ -57,9 +57,7 @@ pub(super) async fn secrets(world: &World) -> Verdict {
         ("half of an answer", TokenAnswer::Truncated),
     ];
     for (what, answer) in answers {
-        world.server.next_token_answers([answer]);
-        world.stage(format!("refreshing, answered with {what}"));
-        if let Err(error) = world.refresher.refresh(&current).await {
+        if let Err(error) = world.answered(what, answer, world.refresher.refresh(&current)).await? {
             quotes_nothing(what, &error, &[access, refresh, new, next])?;
         }
     }

@@ -73,15 +73,29 @@ impl World {
         answer.map_err(|error| format!("a refresh failed, {what}: {}", shown(&error)))
     }
 
-    /// A refresh that is answered so and has to fail, after one request.
+    /// A refresh that is answered so and has to fail.
     pub(super) async fn fail(&self, what: &str, answer: TokenAnswer) -> Result<RefreshError, String> {
-        let before = self.server.stats().token_requests;
-        self.server.next_token_answers([answer]);
-        self.stage(format!("refreshing, answered with {what}"));
-        let result = self.refresher.refresh(&self.sign_in()).await;
-        let requests = self.server.stats().token_requests - before;
-        ensure!(requests != 0, "a refresh that is answered with {what} sent no token request");
+        let current = self.sign_in();
+        let refreshing = self.refresher.refresh(&current);
+        let result = self.answered(what, answer, refreshing).await?;
         result.err().ok_or_else(|| format!("a refresh that was answered with {what} is a success"))
+    }
+
+    /// A call whose requests, however many, are answered so.
+    pub(super) async fn answered<T>(
+        &self,
+        what: &str,
+        answer: TokenAnswer,
+        call: impl Future<Output = T>,
+    ) -> Result<T, String> {
+        let before = self.server.stats().token_requests;
+        self.server.always_token_answer(Some(answer));
+        self.stage(format!("waiting for a call that is answered with {what}"));
+        let result = call.await;
+        self.server.always_token_answer(None);
+        let requests = self.server.stats().token_requests - before;
+        ensure!(requests != 0, "a call that was to be answered with {what} sent no token request");
+        Ok(result)
     }
 
     /// The last request that arrived.

@@ -14,18 +14,18 @@ const GENERATIONS: usize = 50;
 const THREADS: usize = 8;
 
 pub(super) async fn tasks_spawn(world: &World) -> Verdict {
-    fn generation(runtime: Arc<dyn Runtime>, left: usize, done: oneshot::Sender<()>) {
-        let next = Arc::clone(&runtime);
+    fn generation(runtime: &Arc<dyn Runtime>, left: usize, done: oneshot::Sender<()>) {
+        let next = Arc::clone(runtime);
         runtime.spawn(Box::pin(async move {
             match left {
                 0 => _ = done.send(()),
-                _ => generation(next, left - 1, done),
+                _ => generation(&next, left - 1, done),
             }
         }));
     }
 
     let (done, wait) = oneshot::channel();
-    generation(Arc::clone(&world.runtime), GENERATIONS, done);
+    generation(&world.runtime, GENERATIONS, done);
 
     world.done("a task of a task of a task, and so on", wait).await
 }
