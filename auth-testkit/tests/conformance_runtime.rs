@@ -117,7 +117,7 @@ fn a_clock_that_goes_back() {
     timed("elapsed", "it was", || {
         let reads = AtomicU64::new(0);
         Timed::elapsed(move |good| {
-            let jitter = Duration::from_micros(100)
+            let jitter = Duration::from_millis(100)
                 * u32::from(reads.fetch_add(1, Ordering::Relaxed).is_multiple_of(7));
             good.elapsed() + jitter
         })
