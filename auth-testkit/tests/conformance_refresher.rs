@@ -6,6 +6,7 @@ mod broken_refreshers;
 mod quotes;
 
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use auth_core::{RefreshError, Refresher, RefresherFn, Tokens, async_trait};
@@ -147,6 +148,11 @@ fn a_refresher_that_loses_a_rotation() {
 
 #[test]
 fn a_refresher_that_makes_up_a_refresh_token() {
+    caught("new_refresh_token", "refresh 1 returned T1.0 as the refresh token", |server| {
+        good(server).judging(|_, result| {
+            result.map(|new| new.clone().with_refresh_token(new.access_token().reveal()))
+        })
+    });
     caught("no_new_refresh_token", "another than the old one was returned", |server| {
         good(server).judging(|_, result| {
             result.map(|new| {
@@ -177,8 +183,15 @@ fn a_refresher_that_does_not_say_when_it_expires() {
 
 #[test]
 fn a_refresher_that_does_not_notice_the_end() {
-    caught("rejected", "is Unavailable, and not Rejected", |server| {
+    caught("rejected", "a 400 with invalid_grant is Unavailable, and not Rejected", |server| {
         good(server).judging(|_, result| result.map_err(RefreshError::unavailable))
+    });
+    caught("rejected", "a refresh token that was revoked is Unavailable, and not Rejected", |server| {
+        let first = AtomicBool::new(true);
+        good(server).judging(move |_, result| {
+            let kept = first.swap(false, Ordering::SeqCst);
+            result.map_err(|error| if kept { error } else { RefreshError::unavailable(error) })
+        })
     });
     caught("rejected", "is said to be of unknown outcome", |server| {
         good(server).judging(|_, result| result.map_err(RefreshError::outcome_unknown))
@@ -201,6 +214,25 @@ fn a_refresher_that_takes_an_outage_for_the_end() {
     caught("unavailable", "a 429 is Misconfigured", |server| {
         good(server).judging(|answer, result| match answer.status {
             Some(429) => Err(RefreshError::misconfigured("too many")),
+            _ => result,
+        })
+    });
+    caught("unavailable", "a 500 with server_error is Misconfigured", |server| {
+        good(server).judging(|answer, result| {
+            let coded = answer.text.contains("server_error");
+            if coded { Err(RefreshError::misconfigured("a code")) } else { result }
+        })
+    });
+    caught("unavailable", "sent no token request", |_| good(&TestServer::start().unwrap()));
+    caught("not_oauth", "a 400 and nothing else is Rejected", move |server| {
+        good(server).judging(move |answer, result| match answer.status {
+            Some(400) if answer.text.is_empty() => Err(dead("")),
+            _ => result,
+        })
+    });
+    caught("not_oauth", "a 400 with JSON of another kind is Rejected", move |server| {
+        good(server).judging(move |answer, result| match answer.status {
+            Some(400) if answer.text.contains("message") => Err(dead("")),
             _ => result,
         })
     });
@@ -296,6 +328,9 @@ fn a_refresher_that_makes_one_call_at_a_time() {
 
 #[test]
 fn a_refresher_that_mixes_up_its_calls() {
+    caught("concurrent", "returned a token that opens nothing", |server| {
+        good(server).judging(|_, result| result.and_then(|_| Ok(Tokens::new("T1")?)))
+    });
     caught("concurrent", "which is of another sign-in", |server| {
         let last = std::sync::Mutex::new(None::<Tokens>);
         good(server).judging(move |_, result| {
@@ -339,8 +374,9 @@ fn a_refresher_that_does_not_acquire_as_it_should() {
     let no_acquire = RefresherSuite::new(|server: &TestServer| good(server).can_refresh(true)).acquiring();
     caught_by(no_acquire, "acquires", "it needs no sign-in, and acquires no tokens");
     caught_by(acquiring(|good| good.again(|_| true)), "acquires", "it sent 2 token requests");
-    let forgery = acquiring(|good| good.judging(|_, result| result.and_then(|_| Ok(Tokens::new("T0")?))));
-    caught_by(forgery, "acquires", "it acquired a token that opens nothing");
+    let forgery = || acquiring(|good| good.judging(|_, result| result.and_then(|_| Ok(Tokens::new("T0")?))));
+    caught_by(forgery(), "acquires", "it acquired a token that opens nothing");
+    caught_by(forgery(), "needs_no_refresh_token", "it returned a token that opens nothing");
     caught_by(
         acquiring(|good| good.again(|answer| answer.status != Some(200))),
         "acquire_failures",
@@ -348,6 +384,13 @@ fn a_refresher_that_does_not_acquire_as_it_should() {
     );
     let known = acquiring(|good| good.judging(|_, result| result.map_err(RefreshError::unavailable)));
     caught_by(known, "acquire_failures", "invalid_client is Unavailable, and not Misconfigured");
+    let known = acquiring(|good| {
+        good.judging(|answer, result| match answer.status {
+            None => result.map_err(RefreshError::unavailable),
+            Some(_) => result,
+        })
+    });
+    caught_by(known, "acquire_failures", "an answer that is lost is not said to be of unknown outcome");
     let cannot = acquiring(|good| good.can_refresh(false));
     caught_by(cannot, "needs_no_refresh_token", "it needs no refresh token, and cannot refresh without one");
 }

@@ -71,7 +71,6 @@ pub(super) async fn retry_after(world: &World) -> Verdict {
 
         let error = world.fail(&what, answer).await?;
 
-        means(&what, &error, Kind::Unavailable)?;
         let hint = error.retry_after_hint();
         let right = hint == Some(Duration::from_secs(seconds));
         ensure!(right, "of {what}, the error says {hint:?}: {}", shown(&error));
