@@ -7,7 +7,7 @@ mod quotes;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Waker};
+use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
 use auth_core::{Runtime, StandaloneRuntime};
@@ -69,16 +69,27 @@ fn a_runtime_with_room_for_few() {
 fn a_runtime_that_does_not_let_go_of_what_is_done() {
     own("done_is_dropped", "a task that is done to be dropped", Fault::KeepsWhatIsDone);
     own("done_is_dropped", "was polled 2 times", Fault::PollsWhatIsDone);
+    own("done_is_dropped", "one that was woken when it was done", Fault::DiesOfStaleWakeUps);
 }
 
 #[test]
 fn a_runtime_that_dies_of_a_panic() {
-    own("panics", "tasks after some that panic while they are polled", Fault::DiesOfPanics);
+    own("panics", "a task after some that panic while they are polled", Fault::DiesOfPanics);
     own("late_panics", "some that panic when they are polled again", Fault::DiesOfLatePanics);
     own(
         "panicking_destructors",
-        "tasks after some that panic when they are dropped",
+        "a task after some that panic when they are dropped",
         Fault::DiesOfDestructors,
+    );
+}
+
+#[test]
+fn a_runtime_that_drops_others_for_a_panic() {
+    own("panics", "of 64 beside them 64 are lost", Fault::DropsOthersAtAPanic);
+    own(
+        "panics",
+        "it was dropped: a task after some that panic while they are polled",
+        Fault::DropsLaterOnesAfterAPanic,
     );
 }
 
@@ -116,10 +127,9 @@ fn a_runtime_that_ended_badly() {
 fn a_clock_that_goes_back() {
     timed("elapsed", "it was", || {
         let reads = AtomicU64::new(0);
-        Timed::elapsed(move |good| {
-            let jitter = Duration::from_millis(100)
-                * u32::from(reads.fetch_add(1, Ordering::Relaxed).is_multiple_of(7));
-            good.elapsed() + jitter
+        Timed::elapsed(move |good| match reads.fetch_add(1, Ordering::Relaxed) {
+            7 => good.elapsed() + Duration::from_secs(60),
+            _ => good.elapsed(),
         })
     });
 }
@@ -128,7 +138,14 @@ fn a_clock_that_goes_back() {
 fn a_clock_that_begins_on_each_thread() {
     thread_local!(static START: Instant = Instant::now());
 
-    timed("elapsed", "on another thread", || Timed::elapsed(|_| START.with(Instant::elapsed)));
+    timed("elapsed", ", and then, on another thread, ", || Timed::elapsed(|_| START.with(Instant::elapsed)));
+    timed("elapsed", "on another thread, and then, here,", || {
+        let maker = std::thread::current().id();
+        Timed::elapsed(move |good| {
+            let ahead = std::thread::current().id() != maker;
+            good.elapsed() + Duration::from_secs(60) * u32::from(ahead)
+        })
+    });
 }
 
 #[test]
@@ -227,6 +244,14 @@ fn a_sleep_that_takes_others_with_it() {
 
 #[test]
 fn a_sleep_that_belongs_to_a_thread() {
+    timed("sleeps_anywhere", "outside, a sleep of 5ms ended when elapsed had grown by", || {
+        let maker = std::thread::current().id();
+        Timed::sleep(move |good, duration| async move {
+            if std::thread::current().id() == maker {
+                good.sleep(duration).await;
+            }
+        })
+    });
     timed("sleeps_anywhere", "it panicked: a sleep on a thread outside of the runtime", || {
         let maker = std::thread::current().id();
         Timed::sleep(move |good, duration| async move {
@@ -240,10 +265,11 @@ fn a_sleep_that_belongs_to_a_thread() {
 fn a_sleep_that_wakes_whoever_polled_it_first() {
     timed("sleeps_anywhere", "still waiting for a sleep that was polled before on another thread", || {
         Timed::sleep(|good, duration| {
-            let (mut sleep, mut first) = (good.sleep(duration), None::<Waker>);
+            let (mut sleep, mut first) = (good.sleep(duration), None);
             std::future::poll_fn(move |cx| {
-                let first = first.get_or_insert_with(|| cx.waker().clone());
-                sleep.as_mut().poll(&mut Context::from_waker(first))
+                let here = std::thread::current().id();
+                // The others are never told.
+                if *first.get_or_insert(here) == here { sleep.as_mut().poll(cx) } else { Poll::Pending }
             })
         })
     });

