@@ -62,7 +62,7 @@
 //! # Features
 //!
 //! `standalone`: a runtime of its own. `json`: `TokenResponse`, and bodies as JSON. Both are on by default. On wasm32, and
-//! under `--cfg auth_local`, nothing has to be `Send`.
+//! under `--cfg auth_local`, nothing has to be `Send`. `planted-faults`: known bugs for tests to find; never for use.
 
 mod body;
 mod challenge;
@@ -71,6 +71,7 @@ mod contain;
 mod error;
 mod event;
 mod maybe;
+mod planted;
 mod refresher;
 mod runtime;
 mod scheme;
@@ -93,6 +94,8 @@ pub use client::{
 pub use error::{Advice, BoxError, Error, ErrorKind};
 pub use event::{Cause, EndReason, Event, FlightId, SessionEnded, SessionState};
 pub use maybe::{BoxFuture, MaybeSend, MaybeSync};
+#[cfg(feature = "planted-faults")]
+pub use planted::{Fault, UnknownFault};
 pub use refresher::{RefreshError, Refresher, RefresherFn, refresher_fn};
 pub use runtime::Runtime;
 #[cfg(all(feature = "standalone", not(any(target_arch = "wasm32", auth_local))))]

@@ -133,6 +133,13 @@ impl SessionBuilder {
         self
     }
 
+    /// Not for use: gives the session a known bug.
+    #[cfg(feature = "planted-faults")]
+    pub fn plant(mut self, fault: crate::Fault) -> Self {
+        self.policy.planted = crate::planted::Planted::new(fault);
+        self
+    }
+
     /// Builds the session. It does nothing until somebody uses it.
     ///
     /// # Panics

@@ -19,6 +19,7 @@ use super::queue::{TICKS, Tick};
 use super::state::{Candidate, Landing, Obtained, State};
 use crate::contain::contain;
 use crate::event::{EndReason, Event};
+use crate::planted::Fault;
 use crate::{BoxFuture, Error, ErrorKind, RefreshError, StoreError, Tokens};
 
 /// The driver's task. Its guard answers for the flight from the moment the task is made, so a task that a runtime drops,
@@ -86,7 +87,16 @@ impl Pilot {
             (EndReason::Rejected, error)
         };
         let error = Error::ended(reason, Some(error.into()));
+        let error = self.leaked().unwrap_or(error);
         self.land(|state| state.refused(&self.flight, reason, error, now));
+    }
+
+    /// What a careless author would have said.
+    fn leaked(&self) -> Option<Error> {
+        let leaks = self.core.policy.planted.has(Fault::LeakSecret);
+        let pair = self.core.change(|state, _| state.pair(&self.flight)).filter(|_| leaks)?;
+        let text = format!("refresh token {} refused", pair.refresh_token()?.reveal());
+        Some(Error::ended(EndReason::Rejected, Some(text.into())))
     }
 
     /// Steps 1 to 3.
@@ -260,6 +270,10 @@ impl Pilot {
     async fn save_and_publish(&mut self, candidate: Candidate) {
         let core = Arc::clone(&self.core);
         let flight = Arc::clone(&self.flight);
+        if core.policy.planted.has(Fault::ReleaseBeforeSave) {
+            let (candidate, now) = (candidate.clone(), core.now());
+            self.land(|state| state.land(&flight, candidate, Ok(()), now, 0, &core.policy));
+        }
         let mut saved = self.saved(&candidate).await;
         if matches!(&saved, Err(error) if error.is_conflict()) {
             // The lock was lost on the way: what another process wrote since is newer, and counts.

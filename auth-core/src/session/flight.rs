@@ -12,6 +12,7 @@ use super::lease::Stamp;
 use super::queue::Queue;
 use crate::contain::quietly;
 use crate::event::{Cause, FlightId};
+use crate::planted::Planted;
 use crate::{Error, Tokens};
 
 /// What came of a flight or a load. The lease is taken from the session afterwards: it has the newest.
@@ -65,12 +66,12 @@ pub(crate) struct Flight {
 }
 
 impl Flight {
-    pub(crate) fn new(id: FlightId, cause: Cause, from: Stamp, deadline: Duration) -> Self {
+    pub(crate) fn new(id: FlightId, cause: Cause, from: Stamp, deadline: Duration, planted: Planted) -> Self {
         Self {
             id,
             cause,
             from,
-            queue: Queue::new(),
+            queue: Queue::new(planted),
             outcome: Promise::new(),
             deadline: AtomicU64::new(nanos(deadline)),
             overtaken: AtomicBool::new(false),

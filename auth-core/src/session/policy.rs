@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::planted::Planted;
+
 /// What a session does where the new pair cannot be saved after a refresh.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -66,6 +68,8 @@ pub(crate) struct Policy {
     pub(crate) max_waiters: usize,
     pub(crate) persist_failure: PersistFailure,
     pub(crate) replay_order: ReplayOrder,
+    /// Nothing, outside of tests of tests.
+    pub(crate) planted: Planted,
 }
 
 impl Default for Policy {
@@ -92,6 +96,7 @@ impl Default for Policy {
             max_waiters: 65_536,
             persist_failure: PersistFailure::default(),
             replay_order: ReplayOrder::default(),
+            planted: Planted::default(),
         }
     }
 }

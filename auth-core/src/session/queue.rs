@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use crate::Error;
 use crate::contain::wake;
+use crate::planted::{Fault, Planted};
 
 /// How often the timer looks within one patience.
 pub(crate) const TICKS: u32 = 10;
@@ -42,6 +43,7 @@ struct Line {
     charges: u32,
     /// What the last look saw of it, and when that was first seen.
     looked: Option<(u64, Duration)>,
+    planted: Planted,
 }
 
 enum Phase {
@@ -74,7 +76,7 @@ pub(crate) enum Tick {
 }
 
 impl Queue {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(planted: Planted) -> Self {
         let line = Line {
             phase: Phase::Closed,
             slots: VecDeque::new(),
@@ -84,6 +86,7 @@ impl Queue {
             ticked: 0,
             charges: 0,
             looked: None,
+            planted,
         };
         Self { line: Mutex::new(line) }
     }
@@ -190,7 +193,11 @@ impl Queue {
                 }
                 _ => return,
             };
-            (line.wakers(), replaced)
+            let mut woken = line.wakers();
+            if line.planted.has(Fault::LostWaiter) && matches!(line.phase, Phase::Failed(_)) {
+                woken.pop();
+            }
+            (woken, replaced)
         };
         drop(replaced);
         for waker in woken {
@@ -212,7 +219,7 @@ impl Queue {
             }
             line.ticked = line.moves;
             // One less than a whole patience: the baton may have stood still for almost a tick before the first.
-            if line.charges + 1 < TICKS {
+            if line.charges + 1 < TICKS || line.planted.has(Fault::NoPatience) {
                 return Tick::Going;
             }
         }
@@ -227,7 +234,7 @@ impl Queue {
     pub(crate) fn look(&self, now: Duration, patience: Duration) {
         {
             let mut line = self.line();
-            if !matches!(line.phase, Phase::Draining) {
+            if !matches!(line.phase, Phase::Draining) || line.planted.has(Fault::NoPatience) {
                 return;
             }
             match line.looked {
@@ -263,12 +270,20 @@ impl Line {
 
     /// Gives the baton to the lowest ticket in line, unless it has it; returns whom to wake.
     fn pass(&mut self) -> Option<Waker> {
-        let front = self.slots.front_mut()?;
+        let front =
+            if self.planted.has(Fault::UnfairQueue) { self.unfair()? } else { self.slots.front_mut()? };
         let Place::Waiting(parked) = &mut front.place else { return None };
         let waker = parked.take();
         front.place = Place::Baton;
         self.moves += 1;
         waker
+    }
+
+    /// The last who waits, where nobody has the baton.
+    fn unfair(&mut self) -> Option<&mut Slot> {
+        let taken = self.slots.iter().any(|slot| matches!(slot.place, Place::Baton));
+        let waits = |slot: &&mut Slot| !taken && matches!(slot.place, Place::Waiting(_));
+        self.slots.iter_mut().rev().find(waits)
     }
 
     /// Keeps the front in line, and the space bounded by twice the waiting.

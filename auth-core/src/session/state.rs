@@ -47,6 +47,7 @@ use super::flight::{Flight, Promise};
 use super::lease::{Snapshot, Stamp};
 use super::policy::Policy;
 use crate::event::{Cause, EndReason, FlightId, SessionState};
+use crate::planted::Fault;
 use crate::{Error, ErrorKind, Tokens};
 
 pub(crate) struct State {
@@ -199,7 +200,8 @@ impl State {
 
     fn rejected(&mut self, stamp: Stamp, now: Duration, policy: &Policy) -> Decision {
         // 1, 2
-        if let Some(refusal) = self.foreign(stamp.epoch) {
+        if let Some(refusal) = self.foreign(stamp.epoch).filter(|_| !policy.planted.has(Fault::CrossIdentity))
+        {
             return Decision::Fail(refusal);
         }
         // 3
@@ -212,7 +214,7 @@ impl State {
             return self.new_request(now, policy);
         };
         // 4
-        if let Some(slot) = &self.flight {
+        if let Some(slot) = self.flight.as_ref().filter(|_| !policy.planted.has(Fault::DoubleRefresh)) {
             active.rejected = true;
             return Decision::Join(Arc::clone(&slot.flight));
         }
@@ -395,7 +397,7 @@ impl State {
     fn start(&mut self, cause: Cause, now: Duration, policy: &Policy) -> Arc<Flight> {
         let from = self.newest().unwrap_or(Stamp::new(self.epoch, 0));
         let deadline = now + policy.flight;
-        let flight = Arc::new(Flight::new(self.next_id(), cause, from, deadline));
+        let flight = Arc::new(Flight::new(self.next_id(), cause, from, deadline, policy.planted));
         self.flight = Some(Slot { flight: Arc::clone(&flight), deadline, obtained: None });
         flight
     }

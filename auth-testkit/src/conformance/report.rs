@@ -7,7 +7,7 @@ use std::fmt;
 #[must_use]
 #[non_exhaustive]
 pub struct Report {
-    /// What was judged: `transport`.
+    /// What was judged: `transport`, `token store`.
     pub subject: &'static str,
     /// The names of the clauses that are kept, in the order in which they were tried.
     pub passed: Vec<String>,

@@ -40,7 +40,7 @@ fn parked(queue: &Queue, count: usize) -> Vec<Waiter> {
 
 #[test]
 fn the_baton_goes_down_the_line_one_by_one() {
-    let queue = Queue::new();
+    let queue = Queue::new(Planted::default());
     let waiters = parked(&queue, 3);
 
     queue.release();
@@ -58,7 +58,7 @@ fn the_baton_goes_down_the_line_one_by_one() {
 /// I5: a dropped waiter gives up its place.
 #[test]
 fn whoever_leaves_leaves_the_line_whole() {
-    let queue = Queue::new();
+    let queue = Queue::new(Planted::default());
     let waiters = parked(&queue, 4);
 
     queue.leave(waiters[0].0);
@@ -75,7 +75,7 @@ fn whoever_leaves_leaves_the_line_whole() {
 
 #[test]
 fn a_holder_that_was_never_polled_finds_its_baton() {
-    let queue = Queue::new();
+    let queue = Queue::new(Planted::default());
     let waiter = Waiter::join(&queue);
 
     queue.release();
@@ -85,7 +85,7 @@ fn a_holder_that_was_never_polled_finds_its_baton() {
 
 #[test]
 fn a_failure_reaches_all_and_wakes_each_once() {
-    let queue = Queue::new();
+    let queue = Queue::new(Planted::default());
     let waiters = parked(&queue, 3);
 
     queue.fail(Error::new(ErrorKind::SignedOut));
@@ -101,7 +101,7 @@ fn a_failure_reaches_all_and_wakes_each_once() {
 /// C4b: the patience is one for the whole queue: ticks in which the baton moved are free, the others add up.
 #[test]
 fn charges_add_up_to_the_patience() {
-    let queue = Queue::new();
+    let queue = Queue::new(Planted::default());
     let waiters = parked(&queue, 3);
     assert_eq!(queue.tick(), Tick::Going, "nobody has the baton yet");
     queue.release();
@@ -124,7 +124,7 @@ fn charges_add_up_to_the_patience() {
 /// Q2: where nobody drives the timer, those who are polled are not held up for longer than patience.
 #[test]
 fn a_look_opens_a_queue_that_stands_still() {
-    let queue = Queue::new();
+    let queue = Queue::new(Planted::default());
     let waiters = parked(&queue, 2);
     let (patience, at) = (Duration::from_millis(500), Duration::from_millis);
     queue.look(at(0), patience);
@@ -149,7 +149,7 @@ impl ArcWake for Panics {
 #[test]
 fn a_waker_that_panics_keeps_nobody_from_being_woken() {
     for fails in [false, true] {
-        let queue = Queue::new();
+        let queue = Queue::new(Planted::default());
         let bad = queue.join(9).unwrap();
         let waker = waker(Arc::new(Panics));
         assert!(queue.poll_turn(bad, &mut Context::from_waker(&waker)).is_pending());
@@ -169,7 +169,7 @@ fn a_waker_that_panics_keeps_nobody_from_being_woken() {
 /// C16: the queue is bounded by those who are in line, not by those who left.
 #[test]
 fn those_who_left_take_no_room() {
-    let queue = Queue::new();
+    let queue = Queue::new(Planted::default());
     let first = queue.join(2).unwrap();
     let _second = queue.join(2).unwrap();
     assert_eq!(queue.join(2), None);

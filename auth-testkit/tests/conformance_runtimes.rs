@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use auth_core::{Runtime, StandaloneRuntime};
 use auth_testkit::ManualRuntime;
 use auth_testkit::conformance::{Report, RuntimeSuite};
+use auth_testkit::simulation::SimulatedRuntime;
 use futures::future::pending;
 
 use broken_runtimes::{Fault, Own, Timed};
@@ -287,6 +288,17 @@ fn virtual_time_keeps_the_contract() {
         .shut_down(ManualRuntime::shutdown)
         .run()
         .assert();
+}
+
+#[test]
+fn simulated_time_keeps_the_contract_with_any_seed() {
+    for seed in 0..8 {
+        RuntimeSuite::new(move || SimulatedRuntime::new(seed))
+            .drive(|runtime| runtime.advance(Duration::from_millis(1)))
+            .shut_down(SimulatedRuntime::kill)
+            .run()
+            .assert();
+    }
 }
 
 #[test]
