@@ -35,6 +35,15 @@ fn own(clause: &str, seen: &str, fault: Fault) {
     caught(clause, seen, &suite.only([clause]).deadline(Duration::from_secs(2)).run());
 }
 
+/// All at a time: each waits for its deadline.
+fn each(cases: &[(&'static str, &'static str, Fault)]) {
+    std::thread::scope(|scope| {
+        for (clause, seen, fault) in cases {
+            scope.spawn(|| own(clause, seen, *fault));
+        }
+    });
+}
+
 #[track_caller]
 fn timed(clause: &str, seen: &str, make: impl Fn() -> Timed + Send + Sync + 'static) {
     caught(clause, seen, &RuntimeSuite::new(make).only([clause]).deadline(Duration::from_secs(2)).run());
@@ -52,8 +61,10 @@ fn a_runtime_that_waits_for_what_it_spawns() {
 
 #[test]
 fn a_runtime_that_loses_wake_ups() {
-    own("own_wake_ups", "still waiting for a task that wakes itself", Fault::IgnoresOwnWakeUps);
-    own("wake_ups_from_threads", "that another thread wakes again and again", Fault::IgnoresOtherThreads);
+    each(&[
+        ("own_wake_ups", "still waiting for a task that wakes itself", Fault::IgnoresOwnWakeUps),
+        ("wake_ups_from_threads", "that another thread wakes again and again", Fault::IgnoresOtherThreads),
+    ]);
 }
 
 #[test]
@@ -68,20 +79,24 @@ fn a_runtime_with_room_for_few() {
 
 #[test]
 fn a_runtime_that_does_not_let_go_of_what_is_done() {
-    own("done_is_dropped", "a task that is done to be dropped", Fault::KeepsWhatIsDone);
-    own("done_is_dropped", "was polled 2 times", Fault::PollsWhatIsDone);
-    own("done_is_dropped", "one that was woken when it was done", Fault::DiesOfStaleWakeUps);
+    each(&[
+        ("done_is_dropped", "a task that is done to be dropped", Fault::KeepsWhatIsDone),
+        ("done_is_dropped", "was polled 2 times", Fault::PollsWhatIsDone),
+        ("done_is_dropped", "one that was woken when it was done", Fault::DiesOfStaleWakeUps),
+    ]);
 }
 
 #[test]
 fn a_runtime_that_dies_of_a_panic() {
-    own("panics", "a task after some that panic while they are polled", Fault::DiesOfPanics);
-    own("late_panics", "some that panic when they are polled again", Fault::DiesOfLatePanics);
-    own(
-        "panicking_destructors",
-        "a task after some that panic when they are dropped",
-        Fault::DiesOfDestructors,
-    );
+    each(&[
+        ("panics", "a task after some that panic while they are polled", Fault::DiesOfPanics),
+        ("late_panics", "some that panic when they are polled again", Fault::DiesOfLatePanics),
+        (
+            "panicking_destructors",
+            "a task after some that panic when they are dropped",
+            Fault::DiesOfDestructors,
+        ),
+    ]);
 }
 
 #[test]
@@ -101,9 +116,11 @@ fn a_runtime_that_does_not_let_go_of_what_panicked() {
 
 #[test]
 fn a_runtime_that_is_locked_while_foreign_code_runs() {
-    own("tasks_spawn", "still waiting for a task of a task", Fault::LockedWhilePolling);
-    own("destructors_spawn", "that the destructor of one that is done spawns", Fault::LockedWhileDropping);
-    own("shut_down_destructors", "still ending the runtime", Fault::LockedAtTheEnd);
+    each(&[
+        ("tasks_spawn", "still waiting for a task of a task", Fault::LockedWhilePolling),
+        ("destructors_spawn", "that the destructor of one that is done spawns", Fault::LockedWhileDropping),
+        ("shut_down_destructors", "still ending the runtime", Fault::LockedAtTheEnd),
+    ]);
 }
 
 #[test]

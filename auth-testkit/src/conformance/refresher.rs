@@ -61,6 +61,7 @@ pub fn refresher<R: Refresher>(make: impl Fn(&TestServer) -> R + Send + Sync + '
 ///
 /// # fn example<R: Refresher>(mine: impl Fn(&TestServer) -> R + Send + Sync + 'static) {
 /// let report = RefresherSuite::new(mine)
+///     .block_on(|clause| tokio::runtime::Runtime::new().expect("a runtime").block_on(clause))
 ///     .configure(|policy| policy.client_id = Some("notes".to_owned()))
 ///     .revoking()
 ///     .gap("retry_after", "the API says it in the body")

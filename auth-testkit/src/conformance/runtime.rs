@@ -44,7 +44,8 @@ pub fn runtime<R: Runtime>(make: impl Fn() -> R + Send + Sync + 'static) {
 /// Each clause runs on a thread of its own, on the `futures` executor: a runtime that belongs to an executor has to be
 /// made with it, or be given it with [`block_on`](Self::block_on). Sleeps are of some milliseconds, by the runtime's own
 /// clock; no other clock is compared with it. A clause that has not ended by its deadline has failed, and its thread is
-/// left behind.
+/// left behind. An executor that aborts the process where a destructor panics aborts the suite: name
+/// `panicking_destructors` as a gap to see the rest.
 ///
 /// ```
 /// use auth_testkit::ManualRuntime;
