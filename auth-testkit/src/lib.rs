@@ -16,8 +16,8 @@
 //! And over a real socket: [`server::TestServer`] (feature `server`, on by default), an authorization server and a resource
 //! server in one, with rotation, reuse detection and every kind of bad answer.
 //!
-//! Whether a part of your own keeps the contract of its trait: [`conformance::token_store`](fn@conformance::token_store),
-//! [`conformance::transport`](fn@conformance::transport).
+//! Whether a part of your own keeps the contract of its trait: [`conformance`], a suite each for refreshers, stores,
+//! transports and runtimes.
 //!
 //! A scripted part and its handle come as a pair. The part goes into what is tested; each call that arrives at it
 //! becomes a value, which the test takes from the handle, looks at, and answers when it likes.
