@@ -11,7 +11,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A bug that this library does not have, unless a test [plants](crate::SessionBuilder::plant) it.
+/// A bug that this library does not have, unless a test plants it (`SessionBuilder::plant`).
 ///
 /// Only with the feature `planted-faults`, which is off by default and **not for use**: a check that finds none of these
 /// checks nothing. Each breaks one of the invariants in `ARCHITECTURE.md`.

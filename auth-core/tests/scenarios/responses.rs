@@ -258,11 +258,17 @@ fn the_refresh_tokens_lifetime_is_read() {
 
 // --- clocks -------------------------------------------------------------------------------------------------------------
 
+/// A world whose tokens are good until they expire, and not refreshed before.
+fn hard_expiry_alone() -> World {
+    World::with(|session| session.soft_window(Duration::ZERO), |client| client)
+}
+
 /// J10: on a machine whose clock is hours off a lifetime counts from receipt, and from nothing else.
 #[test]
 fn a_lifetime_counts_from_receipt_on_a_clock_that_is_off() {
     for (ahead, off) in [(true, HOUR * 7), (false, HOUR * 7)] {
-        let world = World::signed_in();
+        let world = hard_expiry_alone();
+        world.sign_in(numbered(0));
         let now = world.runtime.now();
         world.runtime.set_wall(if ahead { now + off } else { now - off });
         let body = br#"{"access_token": "T1", "refresh_token": "R1", "expires_in": 3600}"#;
@@ -317,7 +323,7 @@ fn a_jump_of_the_wall_clock_changes_no_lifetime() {
         |_: SystemTime| UNIX_EPOCH,
         |_: SystemTime| UNIX_EPOCH - Duration::from_secs(86_400),
     ] {
-        let world = World::new();
+        let world = hard_expiry_alone();
         world.sign_in(numbered(0).with_expires_in(day, world.runtime.now()));
 
         world.runtime.set_wall(jump(world.runtime.now()));
