@@ -6,6 +6,7 @@ mod record;
 mod run;
 mod runtime;
 mod secret;
+mod timeline;
 
 pub use plan::{
     Action, ApiFault, Elsewhere, Fate, InvalidPlan, Plan, RequestKind, ServerPlan, SessionPlan, Step,
@@ -14,3 +15,4 @@ pub use plan::{
 pub use record::{Moment, Record, Refusal, StoreOp, StoreOutcome, Token, What};
 pub use run::{Counts, Run, Violation};
 pub use runtime::SimulatedRuntime;
+pub use timeline::Timeline;

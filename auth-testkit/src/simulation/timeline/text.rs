@@ -1,0 +1,109 @@
+//! `Timeline`: a run as text.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::super::record::Moment;
+use super::super::run::{Run, Violation};
+use super::lanes::Lanes;
+use super::overview::Overview;
+use super::say;
+
+/// A [`Run`] as text: what was broken and how to run it again, a picture of letters with a line for everybody, and the
+/// moments in their order. The same run is the same text, to the byte.
+///
+/// Of a long run only the last moments are shown, unless it is asked for [`whole`](Self::whole).
+#[derive(Clone, Copy, Debug)]
+#[must_use = "it is text: print it"]
+pub struct Timeline<'a> {
+    run: &'a Run,
+    moments: usize,
+}
+
+/// About two screens.
+const MOMENTS: usize = 120;
+/// A pause in the list, where nothing happens for so long.
+const PAUSE: Duration = Duration::from_millis(50);
+
+impl<'a> Timeline<'a> {
+    pub(super) fn new(run: &'a Run) -> Self {
+        Self { run, moments: MOMENTS }
+    }
+
+    /// All moments.
+    pub fn whole(self) -> Self {
+        self.last(usize::MAX)
+    }
+
+    /// The last so many moments.
+    pub fn last(self, moments: usize) -> Self {
+        Self { moments, ..self }
+    }
+
+    fn shown(&self) -> &'a [Moment] {
+        let all = &self.run.record.moments;
+        &all[all.len().saturating_sub(self.moments)..]
+    }
+
+    fn head(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(Violation { invariant, message, .. }) = &self.run.violation {
+            writeln!(f, "BROKEN: {invariant}\n  {message}\n")?;
+        }
+        writeln!(f, "{}", say::summary(self.run))?;
+        writeln!(f, "again: {}", say::again(&self.run.plan))
+    }
+
+    fn list(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut before: Option<Duration> = None;
+        for moment in self.shown() {
+            let pause = before.map(|before| moment.at.saturating_sub(before));
+            if let Some(pause) = pause.filter(|pause| *pause >= PAUSE) {
+                writeln!(f, "{:>15}  ... {} later", "", say::about(pause))?;
+            }
+            // What happens at once stands under one time.
+            let time = if pause == Some(Duration::ZERO) { String::new() } else { clock(moment.at) };
+            let (who, what) = (say::who(moment), say::sentence(&moment.what));
+            writeln!(f, "{time:>15}  {who:<14}  {what}")?;
+            before = Some(moment.at);
+        }
+        if let Some(Violation { invariant, message, at, .. }) = &self.run.violation {
+            writeln!(f, "{:>15}  {:<14}  {invariant}: {message}", clock(*at), "!!")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Timeline<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let violation = self.run.violation.as_ref().map(|violation| violation.at);
+        let lanes = Lanes::new(&self.run.record, violation.unwrap_or_default());
+        let shown = self.shown();
+        let hidden = self.run.record.moments.len() - shown.len();
+
+        self.head(f)?;
+        writeln!(f)?;
+        let times = shown.iter().map(|moment| moment.at).chain(violation);
+        write!(f, "{}", Overview::new(&lanes, times, violation))?;
+        writeln!(f)?;
+        if hidden > 0 {
+            writeln!(f, "{:>15}  ... {hidden} earlier moments are not shown", "")?;
+        }
+        self.list(f)
+    }
+}
+
+/// Milliseconds, so that times stand below each other.
+fn clock(at: Duration) -> String {
+    format!("{}.{:03} ms", at.as_millis(), at.as_micros() % 1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scenes;
+
+    #[test]
+    fn look() {
+        println!("{}", scenes::storm().timeline());
+        println!("{}", scenes::broken().timeline());
+    }
+}
