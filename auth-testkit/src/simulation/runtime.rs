@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, SystemTime};
@@ -62,8 +63,11 @@ struct Tasks {
     next: u64,
     processes: u32,
     killed: Vec<u32>,
+    /// Tasks that are there only to be in the way.
+    parked: Vec<u64>,
     schedule: Dice,
     steps: u64,
+    panicked: usize,
 }
 
 struct Slot {
@@ -83,7 +87,7 @@ struct Ready {
 #[derive(Debug)]
 struct Wakeup {
     task: u64,
-    queued: std::sync::atomic::AtomicBool,
+    queued: AtomicBool,
     ready: Arc<Ready>,
 }
 
@@ -93,7 +97,7 @@ impl Wake for Wakeup {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.queued.swap(true, std::sync::atomic::Ordering::AcqRel) {
+        if !self.queued.swap(true, Ordering::AcqRel) {
             lock(&self.ready.queue).push(self.task);
         }
     }
@@ -112,8 +116,10 @@ impl SimulatedRuntime {
             next: 0,
             processes: 1,
             killed: Vec::new(),
+            parked: Vec::new(),
             schedule: Dice::new(dice.roll()),
             steps: 0,
+            panicked: 0,
         };
         let world = World {
             clock: Arc::new(Clock::new()),
@@ -143,7 +149,7 @@ impl SimulatedRuntime {
             mine.iter().filter_map(|id| tasks.slots.remove(id)).collect()
         };
         for slot in ended {
-            quietly(|| drop(slot));
+            self.quietly(|| drop(slot));
         }
     }
 
@@ -230,6 +236,58 @@ impl SimulatedRuntime {
         lock(&self.world.tasks).of(self.process).len()
     }
 
+    /// How many panics of tasks were contained, those in their destructors included.
+    #[must_use]
+    pub fn panicked(&self) -> usize {
+        lock(&self.world.tasks).panicked
+    }
+
+    /// A task that may never end, until it is forgotten.
+    pub(crate) fn spawn_parked(&self, task: BoxFuture<'static, ()>) {
+        if let Some(id) = self.insert(task) {
+            lock(&self.world.tasks).parked.push(id);
+        }
+    }
+
+    /// Drops what was parked, of all processes.
+    pub(crate) fn forget_parked(&self) {
+        let parked: Vec<Slot> = {
+            let mut tasks = lock(&self.world.tasks);
+            let ids = std::mem::take(&mut tasks.parked);
+            ids.iter().filter_map(|id| tasks.slots.remove(id)).collect()
+        };
+        parked.into_iter().for_each(|slot| self.quietly(|| drop(slot)).unwrap_or_default());
+    }
+
+    fn insert(&self, task: BoxFuture<'static, ()>) -> Option<u64> {
+        let (id, wakeup) = {
+            let mut tasks = lock(&self.world.tasks);
+            if tasks.killed.contains(&self.process) {
+                drop(tasks);
+                self.quietly(|| drop(task));
+                return None;
+            }
+            let id = tasks.next;
+            tasks.next += 1;
+            let ready = Arc::clone(&self.world.ready);
+            let wakeup = Arc::new(Wakeup { task: id, queued: AtomicBool::new(false), ready });
+            let slot = Slot { process: self.process, future: Some(task), wakeup: Arc::clone(&wakeup) };
+            tasks.slots.insert(id, slot);
+            (id, wakeup)
+        };
+        wakeup.wake();
+        Some(id)
+    }
+
+    /// Calls foreign code; a panic ends there, and is counted.
+    fn quietly<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
+        let result = quietly(call);
+        if result.is_none() {
+            lock(&self.world.tasks).panicked += 1;
+        }
+        result
+    }
+
     /// Who runs next, and how long that takes.
     fn next(&self) -> Option<(u64, Duration)> {
         let mut tasks = lock(&self.world.tasks);
@@ -241,7 +299,7 @@ impl SimulatedRuntime {
             let at = if queue.len() == 1 { 0 } else { tasks.schedule.below(queue.len() as u64) as usize };
             let id = queue.swap_remove(at);
             let Some(slot) = tasks.slots.get(&id) else { continue };
-            slot.wakeup.queued.store(false, std::sync::atomic::Ordering::Release);
+            slot.wakeup.queued.store(false, Ordering::Release);
             tasks.steps += 1;
             assert!(
                 tasks.steps < MOST_STEPS,
@@ -264,7 +322,7 @@ impl SimulatedRuntime {
             let Some(future) = slot.future.take() else { return };
             (future, Waker::from(Arc::clone(&slot.wakeup)))
         };
-        let polled = quietly(|| future.as_mut().poll(&mut Context::from_waker(&waker)));
+        let polled = self.quietly(|| future.as_mut().poll(&mut Context::from_waker(&waker)));
         let mut future = Some(future);
         let done = !matches!(polled, Some(Poll::Pending));
         let slot = {
@@ -279,7 +337,7 @@ impl SimulatedRuntime {
                 None
             }
         };
-        quietly(|| drop((slot, future)));
+        self.quietly(|| drop((slot, future)));
     }
 }
 
@@ -306,25 +364,7 @@ impl Runtime for SimulatedRuntime {
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {
-        let wakeup = {
-            let mut tasks = lock(&self.world.tasks);
-            if tasks.killed.contains(&self.process) {
-                drop(tasks);
-                quietly(|| drop(task));
-                return;
-            }
-            let id = tasks.next;
-            tasks.next += 1;
-            let wakeup = Arc::new(Wakeup {
-                task: id,
-                queued: std::sync::atomic::AtomicBool::new(false),
-                ready: Arc::clone(&self.world.ready),
-            });
-            let slot = Slot { process: self.process, future: Some(task), wakeup: Arc::clone(&wakeup) };
-            tasks.slots.insert(id, slot);
-            wakeup
-        };
-        wakeup.wake();
+        self.insert(task);
     }
 
     fn random(&self) -> u64 {
@@ -334,15 +374,15 @@ impl Runtime for SimulatedRuntime {
 
 /// Whether the future given to `block_on` was woken.
 #[derive(Default)]
-struct Root(std::sync::atomic::AtomicBool);
+struct Root(AtomicBool);
 
 impl Root {
     fn take(&self) -> bool {
-        self.0.swap(false, std::sync::atomic::Ordering::AcqRel)
+        self.0.swap(false, Ordering::AcqRel)
     }
 
     fn is_set(&self) -> bool {
-        self.0.load(std::sync::atomic::Ordering::Acquire)
+        self.0.load(Ordering::Acquire)
     }
 }
 
@@ -352,7 +392,7 @@ impl Wake for Root {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.0.store(true, std::sync::atomic::Ordering::Release);
+        self.0.store(true, Ordering::Release);
     }
 }
 

@@ -18,10 +18,10 @@ fn text(kind: char, token: Token) -> String {
     format!("{MARK}{MARK}.{kind}.{}.{}.{MARK}{MARK}", token.sign_in, token.number)
 }
 
-/// The token that this text is.
-pub(crate) fn read(text: &str) -> Option<Token> {
-    let mut parts = text.split('.');
-    let (_, _) = (parts.next()?.strip_prefix(MARK)?, parts.next()?);
+/// The token whose text is somewhere in this one.
+pub(crate) fn find(text: &str) -> Option<Token> {
+    let mut parts = text[text.find(MARK)?..].split('.');
+    let (_, _kind) = (parts.next()?, parts.next()?);
     let sign_in = parts.next()?.parse().ok()?;
     let number = parts.next()?.parse().ok()?;
     Some(Token { number, sign_in })
