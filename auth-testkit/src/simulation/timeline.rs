@@ -1,8 +1,12 @@
 //! How a run is shown: as text, and as a page.
 
 mod axis;
+mod chart;
 mod lanes;
+mod legend;
+mod markup;
 mod overview;
+mod page;
 mod say;
 #[cfg(test)]
 mod scenes;
@@ -17,5 +21,12 @@ impl Run {
     #[must_use]
     pub fn timeline(&self) -> Timeline<'_> {
         Timeline::new(self)
+    }
+
+    /// The run as a page: one HTML file that needs nothing else, with a lane for each request, each process's flights, the
+    /// store and the token endpoint. It can be opened from a disk, and mailed.
+    #[must_use]
+    pub fn html(&self) -> String {
+        page::page(self)
     }
 }

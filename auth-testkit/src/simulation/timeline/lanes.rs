@@ -11,9 +11,7 @@ use std::time::Duration;
 use auth_core::SessionState;
 
 use super::super::record::{Moment, Record, What};
-
-/// Who is no process of the plan's: another program, or the world itself.
-pub(super) const OUTSIDE: u32 = u32::MAX;
+pub(super) use super::super::universe::OUTSIDE;
 
 /// All lanes of a run, in the order in which they are drawn: what is shared, then each process with what is its own.
 #[derive(Debug)]
@@ -113,33 +111,33 @@ pub(super) enum Phase {
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Sign {
-    /// It ended as it should.
-    Ok,
     /// The API answered 401.
     Rejected,
+    /// It ended as it should.
+    Ok,
     /// A request has its response, which says no.
     Refused,
     Failed,
     /// Dropped before it was done.
     Cancelled,
     Parked,
-    Started,
-    Killed,
-    SignIn,
-    SignOut,
     Exchanged,
     /// What was granted did not arrive.
     Lost,
-    /// A flight's new tokens are in force.
-    Published,
     /// The store holds something else.
     Stored,
+    /// A flight's new tokens are in force.
+    Published,
     /// A queue waits no longer for its first.
     Opened,
+    SignIn,
+    SignOut,
     Ended,
+    Started,
+    Killed,
+    Leaked,
     Meddled,
     Healed,
-    Leaked,
 }
 
 /// What is open in a lane, so that its end finds it.

@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use auth_core::SessionState;
-
 use super::axis::Axis;
-use super::lanes::{Lane, Lanes, Of, Own, Phase, Sign};
+use super::lanes::{Lane, Lanes, Of, Own};
+use super::legend::{Group, Look};
 use super::say;
 
 /// How wide the names are, and how wide the picture: a terminal together.
@@ -23,19 +22,10 @@ pub(super) struct Overview {
     broken: Option<usize>,
     /// Requests that are not in the picture.
     left_out: usize,
-    letters: BTreeSet<(Group, char, &'static str)>,
+    looks: BTreeSet<Look>,
 }
 
 type Line = [char; WIDTH];
-
-/// In which line of the legend a letter is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Group {
-    Requests,
-    Flights,
-    Sessions,
-    Marks,
-}
 
 impl Overview {
     /// Of the time from the first of these to the last.
@@ -46,7 +36,7 @@ impl Overview {
     ) -> Self {
         let (first, last) =
             (times.clone().min().unwrap_or_default(), times.clone().max().unwrap_or_default());
-        let mut draft = Draft { axis: Axis::new(times), first, last, letters: BTreeSet::new() };
+        let mut draft = Draft { axis: Axis::new(times), first, last, looks: BTreeSet::new() };
         let (mut lines, mut left_out) = (Vec::new(), 0);
         for lane in &lanes.all {
             if lane.reach().is_some_and(|(from, to)| from <= last && to >= first) {
@@ -57,7 +47,7 @@ impl Overview {
         }
         let ticks = draft.ticks();
         let broken = broken.map(|at| draft.column(at));
-        Self { lines, ticks, broken, left_out, letters: draft.letters }
+        Self { lines, ticks, broken, left_out, looks: draft.looks }
     }
 }
 
@@ -65,7 +55,7 @@ struct Draft {
     axis: Axis,
     first: Duration,
     last: Duration,
-    letters: BTreeSet<(Group, char, &'static str)>,
+    looks: BTreeSet<Look>,
 }
 
 impl Draft {
@@ -81,17 +71,17 @@ impl Draft {
         };
         let mut rows = vec![[' '; WIDTH]; lane.rows];
         for span in lane.spans.iter().filter(|span| span.to >= self.first && span.from <= self.last) {
-            let (group, letter, words) = phase(span.phase);
-            self.letters.insert((group, letter, words));
+            let look = span.phase.look();
+            self.looks.insert(look);
             let from = self.column(span.from);
             // Up to where the next thing begins; what is open goes on to the edge.
             let to = if span.ended.is_some() { self.column(span.to) } else { WIDTH };
-            rows[span.row][from..to.max(from + 1)].fill(letter);
+            rows[span.row][from..to.max(from + 1)].fill(look.letter);
         }
         for mark in lane.marks.iter().filter(|mark| mark.at >= self.first && mark.at <= self.last) {
-            let (letter, words) = sign(mark.sign);
-            self.letters.insert((Group::Marks, letter, words));
-            rows[mark.row][self.column(mark.at)] = letter;
+            let look = mark.sign.look();
+            self.looks.insert(look);
+            rows[mark.row][self.column(mark.at)] = look.letter;
         }
         let names = std::iter::once(name).chain(std::iter::repeat(String::new()));
         names.zip(rows).collect()
@@ -108,55 +98,6 @@ impl Draft {
             next = column + TICK;
         }
         ticks
-    }
-}
-
-fn phase(phase: Phase) -> (Group, char, &'static str) {
-    use Group::{Flights, Requests, Sessions};
-
-    match phase {
-        Phase::Sent => (Requests, 's', "sent"),
-        Phase::Queued => (Requests, 'q', "waits for a token"),
-        Phase::Replayed => (Requests, 'r', "sent again"),
-        Phase::Parked => (Requests, 'z', "not polled"),
-        Phase::Flight => (Flights, 'f', "a flight"),
-        Phase::Asking => (Flights, 'a', "asks the token endpoint"),
-        Phase::Loading => (Flights, 'l', "loads"),
-        Phase::Saving => (Flights, 'w', "saves"),
-        Phase::Clearing => (Flights, 'c', "clears"),
-        Phase::Locking => (Flights, 'i', "in line for the lock"),
-        Phase::Holding => (Flights, 'h', "holds the lock"),
-
-        Phase::State(SessionState::SignedOut) => (Sessions, '.', "signed out"),
-        Phase::State(SessionState::Active) => (Sessions, '=', "active"),
-        Phase::State(SessionState::Refreshing) => (Sessions, '~', "refreshing"),
-        Phase::State(SessionState::Draining) => (Sessions, '-', "draining"),
-        Phase::State(SessionState::Ended(_)) => (Sessions, '#', "ended"),
-        Phase::State(_) => (Sessions, '?', "unknown"),
-    }
-}
-
-fn sign(sign: Sign) -> (char, &'static str) {
-    match sign {
-        Sign::Ok => ('+', "done"),
-        Sign::Rejected => ('4', "401"),
-        Sign::Refused => ('n', "its response says no"),
-        Sign::Failed => ('x', "failed"),
-        Sign::Cancelled => ('/', "dropped"),
-        Sign::Parked => ('Z', "polled no more"),
-        Sign::Started => ('>', "the process starts"),
-        Sign::Killed => ('K', "killed"),
-        Sign::SignIn => ('I', "sign-in"),
-        Sign::SignOut => ('O', "sign-out, revoked"),
-        Sign::Exchanged => ('E', "exchanged"),
-        Sign::Lost => ('L', "the answer is lost"),
-        Sign::Published => ('P', "published"),
-        Sign::Stored => ('S', "stored"),
-        Sign::Opened => ('Q', "the queue opens"),
-        Sign::Ended => ('X', "the session ends"),
-        Sign::Meddled => ('M', "the plan"),
-        Sign::Healed => ('H', "healed"),
-        Sign::Leaked => ('*', "a token leaked"),
     }
 }
 
@@ -188,29 +129,20 @@ impl fmt::Display for Overview {
         if self.left_out > 0 {
             writeln!(f, "({} requests of other times are left out)", self.left_out)?;
         }
-        for (group, name) in [
-            (Group::Requests, "requests:"),
-            (Group::Flights, "flights, store:"),
-            (Group::Sessions, "sessions:"),
-            (Group::Marks, "marks:"),
-        ] {
-            self.legend(f, group, name)?;
-        }
-        Ok(())
+        Group::ALL.into_iter().try_for_each(|group| self.legend(f, group))
     }
 }
 
 impl Overview {
     /// What the letters mean: those that are in the picture.
-    fn legend(&self, f: &mut fmt::Formatter<'_>, group: Group, name: &str) -> fmt::Result {
+    fn legend(&self, f: &mut fmt::Formatter<'_>, group: Group) -> fmt::Result {
+        let mut name = format!("{}:", group.name());
         let mut line = String::new();
-        let mut name = name;
-        let letters = self.letters.iter().filter(|(of, ..)| *of == group);
-        for (_, letter, words) in letters {
+        for Look { letter, words, .. } in self.looks.iter().filter(|look| look.group == group) {
             let entry = format!("{letter} {words}");
             if !line.is_empty() && line.chars().count() + entry.chars().count() + 3 > WIDTH {
                 writeln!(f, "{name:NAMES$} {line}")?;
-                (name, line) = ("", String::new());
+                (name, line) = (String::new(), String::new());
             }
             if !line.is_empty() {
                 line.push_str(" · ");

@@ -105,5 +105,20 @@ mod tests {
     fn look() {
         println!("{}", scenes::storm().timeline());
         println!("{}", scenes::broken().timeline());
+        if let Ok(dir) = std::env::var("LOOK") {
+            std::fs::write(format!("{dir}/storm.html"), scenes::storm().html()).unwrap();
+            std::fs::write(format!("{dir}/broken.html"), scenes::broken().html()).unwrap();
+            let simulation = crate::simulation::Simulation::new();
+            for seed in [1, 3, 7, 42, 101, 200, 333] {
+                let run = simulation.run(&simulation.plan(seed));
+                println!(
+                    "seed {seed}: {} moments, {} requests",
+                    run.record.moments.len(),
+                    run.counts().requests
+                );
+                std::fs::write(format!("{dir}/seed{seed}.html"), run.html()).unwrap();
+                std::fs::write(format!("{dir}/seed{seed}.txt"), run.timeline().to_string()).unwrap();
+            }
+        }
     }
 }
