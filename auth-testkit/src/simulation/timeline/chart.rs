@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::super::record::{Moment, Record};
 use super::super::run::{Run, Violation};
-use super::axis::Axis;
+use super::asked::Asked;
+use super::axis::{self, Axis};
 use super::lanes::{Lane, Lanes, Mark, Of, Own, Phase, Sign, Span};
 use super::legend::{Group, Look};
 use super::markup::Markup;
@@ -21,6 +22,7 @@ pub(super) struct Chart<'a> {
     record: &'a Record,
     violation: Option<&'a Violation>,
     lanes: &'a Lanes,
+    asked: Asked<'a>,
     axis: Axis,
     layout: Layout,
 }
@@ -37,13 +39,15 @@ impl<'a> Chart<'a> {
         let moments = run.record.moments.iter().map(|moment| moment.at);
         let axis = Axis::new(moments.chain([Duration::ZERO, lanes.end]));
         let head = run.violation.as_ref().map_or(0, |violation| 1 + wrap(&violation.message).len());
-        let mut layout = Layout::new(&axis, head);
+        let layout = Layout::new(&axis, head);
+        let asked = Asked::new(&run.plan);
+        let mut chart =
+            Self { record: &run.record, violation: run.violation.as_ref(), lanes, asked, axis, layout };
         for lane in &lanes.all {
-            let rows =
-                if lane.of == Of::World { plan_rows(&axis, &layout, lane, &run.record) } else { lane.rows };
-            layout.add(lane.of, rows);
+            let rows = if lane.of == Of::World { chart.words(lane).1 } else { lane.rows };
+            chart.layout.add(lane.of, rows);
         }
-        Self { record: &run.record, violation: run.violation.as_ref(), lanes, axis, layout }
+        chart
     }
 
     /// What is in the picture.
@@ -77,12 +81,22 @@ impl<'a> Chart<'a> {
     pub(super) fn names(&self, out: &mut Markup) {
         let (width, height) = (layout::NAMES, self.layout.height());
         out.element("svg", &[("class", &"names"), ("width", &width), ("height", &height)], |out| {
-            for (name, top) in self.layout.titles() {
-                out.leaf("text", &[("class", &"title"), ("x", &4), ("y", &(top + px(13)))], name);
+            for (name, process, top) in self.layout.titles() {
+                let broken =
+                    self.violation.is_some_and(|found| found.process.is_some() && found.process == process);
+                let class = if broken { "title here" } else { "title" };
+                let name = if broken { format!("{name} ✖") } else { name.to_owned() };
+                out.leaf("text", &[("class", &class), ("x", &4), ("y", &(top + px(13)))], name);
             }
             for (lane, band) in self.lanes.all.iter().zip(self.layout.bands()) {
                 let y = band.top + px(12);
-                out.leaf("text", &[("x", &12), ("y", &y)], lane.of);
+                out.element("text", &[("x", &12), ("y", &y)], |out| {
+                    out.text(lane.of);
+                    if let Of::Process(_, Own::Request(request)) = lane.of {
+                        out.leaf("tspan", &[("dx", &6)], self.asked.kind(request));
+                        out.leaf("title", &[], self.asked.words(request));
+                    }
+                });
             }
         });
     }
@@ -99,11 +113,11 @@ impl<'a> Chart<'a> {
         ];
         out.element("svg", &attributes, |out| {
             shapes::defs(out);
-            self.gaps(out);
-            self.ticks(out);
             for (lane, band) in self.lanes.all.iter().zip(self.layout.bands()) {
                 self.lane(out, lane, band);
             }
+            self.gaps(out);
+            self.ticks(out);
             self.releases(out);
             self.broken(out);
         });
@@ -111,6 +125,10 @@ impl<'a> Chart<'a> {
 
     fn x(&self, at: Duration) -> Px {
         self.layout.x(&self.axis, at)
+    }
+
+    fn sentence(&self, moment: usize) -> String {
+        say::sentence(&self.moment(moment).what, &self.asked)
     }
 
     fn moment(&self, index: usize) -> &'a Moment {
@@ -125,9 +143,12 @@ impl<'a> Chart<'a> {
             out.element("g", &[("class", &"gap")], |out| {
                 let (width, height) = (to - from, bottom - top);
                 out.empty("rect", &[("x", &from), ("y", &top), ("width", &width), ("height", &height)]);
-                let (middle, y) = (from + Px((to - from).0 / 2), bottom - px(5));
                 let passed = say::about(gap.to.saturating_sub(gap.from));
-                out.leaf("text", &[("x", &middle), ("y", &y)], format_args!("{passed} pass"));
+                out.leaf("title", &[], format_args!("nothing happens for {passed}"));
+                if row::width(&passed) <= width + px(8) {
+                    let (middle, y) = (from + Px(width.0 / 2), top - px(7));
+                    out.leaf("text", &[("x", &middle), ("y", &y)], passed);
+                }
             });
         }
     }
@@ -143,11 +164,17 @@ impl<'a> Chart<'a> {
                 self.axis.round(from, self.layout.place(&self.axis, to))
             };
             let x = self.x(at).max(next);
+            next = x + TICK;
+            // Within a gap no time is worth its name, and beside it stands how long it is.
+            let near = |gap: axis::Gap| x > self.x(gap.from) - px(30) && x < self.x(gap.to) + px(24);
+            if self.axis.gaps(GAP).any(near) {
+                next = x + px(10);
+                continue;
+            }
             out.element("g", &[("class", &"tick")], |out| {
                 out.empty("line", &[("x1", &x), ("x2", &x), ("y1", &(top - px(4))), ("y2", &bottom)]);
                 out.leaf("text", &[("x", &x), ("y", &(top - px(7)))], say::time(at));
             });
-            next = x + TICK;
         }
     }
 
@@ -176,7 +203,9 @@ impl<'a> Chart<'a> {
     }
 
     fn span(&self, out: &mut Markup, lane: &Lane, span: &Span, band: &Band, row: &mut Row) {
-        let (from, to) = (self.x(span.from), self.x(span.to));
+        // What is open reaches beyond the end.
+        let beyond = if span.ended.is_some() { px(0) } else { px(12) };
+        let (from, to) = (self.x(span.from), self.x(span.to) + beyond);
         let (top, height) = shapes::bar(span.phase, lane.of);
         let width = (to - from).max(Px(15));
         let y = band.top + layout::ROW * span.row + top;
@@ -196,7 +225,8 @@ impl<'a> Chart<'a> {
             }
             _ => {
                 row.take(from, from + width);
-                row.inside(from, width, self.label(lane, span));
+                let on_light = matches!(span.phase, Phase::State(_));
+                row.inside(from, width, self.label(lane, span), on_light);
             }
         }
     }
@@ -214,11 +244,11 @@ impl<'a> Chart<'a> {
         let (from, to) = (say::time(span.from), say::time(span.to));
         let took = say::time(span.to.saturating_sub(span.from));
         let began = self.moment(span.began);
-        let start = format!("{}: {}", say::who(began), say::sentence(&began.what));
+        let start = format!("{}: {}", say::who(began), self.sentence(span.began));
         let words = span.phase.look().words;
         match span.ended {
             Some(end) => {
-                let end = say::sentence(&self.moment(end).what);
+                let end = self.sentence(end);
                 format!("{words}, {from} to {to} ({took})\n{start}\n{end}")
             }
             None => format!("{words}, from {from} on\n{start}\nthe record ends first"),
@@ -242,27 +272,35 @@ impl<'a> Chart<'a> {
         let shape = format!("#{}", mark.sign.look().name);
         out.element("use", &[("href", &shape), ("x", &x), ("y", &y)], |out| {
             let moment = self.moment(mark.moment);
-            let (at, who, what) = (say::time(mark.at), say::who(moment), say::sentence(&moment.what));
+            let (at, who, what) = (say::time(mark.at), say::who(moment), self.sentence(mark.moment));
             out.leaf("title", &[], format_args!("{at}\n{who}: {what}"));
         });
     }
 
-    /// What the plan does, in words, as far as there is room.
-    fn plan(&self, out: &mut Markup, lane: &Lane, band: &Band) {
-        let mut rows = vec![Row::default(); band.rows(layout::ROW)];
-        for mark in &lane.marks {
-            let x = self.x(mark.at);
-            let words = say::sentence(&self.moment(mark.moment).what);
-            let width = row::width(&words) + px(12);
-            let (left, index) = self.layout.plan_place(&rows, x, width);
+    /// What the plan does, in words, as far as there is room: for each mark its row and the left end of its words; and how
+    /// many rows that takes.
+    fn words(&self, lane: &Lane) -> (Vec<(usize, Px)>, usize) {
+        let mut rows = vec![Row::default(); layout::PLAN_ROWS];
+        let place = |mark: &Mark| {
+            let width = row::width(&self.sentence(mark.moment)) + px(12);
+            let (left, index) = self.layout.plan_place(&rows, self.x(mark.at), width);
             rows[index].take(left, left + width);
-            let y = band.top + layout::ROW * index + Px(layout::ROW.0 / 2);
-            let class = "words";
+            (index, left)
+        };
+        let places: Vec<_> = lane.marks.iter().map(place).collect();
+        let used = places.iter().map(|(row, _)| row + 1).max().unwrap_or(1);
+        (places, used)
+    }
+
+    fn plan(&self, out: &mut Markup, lane: &Lane, band: &Band) {
+        for (mark, (row, left)) in lane.marks.iter().zip(self.words(lane).0) {
+            let x = self.x(mark.at);
+            let y = band.top + layout::ROW * row + Px(layout::ROW.0 / 2);
             self.sign(out, mark, x, y);
             let (text_x, anchor) = if left < x - px(6) { (x - px(7), "end") } else { (x + px(7), "start") };
             let attributes: [super::markup::Attribute<'_>; 4] =
-                [("class", &class), ("x", &text_x), ("y", &(y + px(3))), ("text-anchor", &anchor)];
-            out.leaf("text", &attributes, words);
+                [("class", &"words"), ("x", &text_x), ("y", &(y + px(3))), ("text-anchor", &anchor)];
+            out.leaf("text", &attributes, self.sentence(mark.moment));
         }
     }
 
@@ -301,20 +339,6 @@ impl<'a> Chart<'a> {
             }
         });
     }
-}
-
-/// How many rows the plan's words take.
-fn plan_rows(axis: &Axis, layout: &Layout, lane: &Lane, record: &Record) -> usize {
-    let mut rows = vec![Row::default(); layout::PLAN_ROWS];
-    let mut used = 1;
-    for mark in &lane.marks {
-        let words = say::sentence(&record.moments[mark.moment].what);
-        let width = row::width(&words) + px(12);
-        let (left, index) = layout.plan_place(&rows, layout.x(axis, mark.at), width);
-        rows[index].take(left, left + width);
-        used = used.max(index + 1);
-    }
-    used
 }
 
 /// A sentence in lines.

@@ -14,10 +14,14 @@ const NAMES: usize = 15;
 const WIDTH: usize = 94;
 /// From one time to the next.
 const TICK: usize = 13;
+/// Where nothing happens for so long, time is left out.
+const GAP: Duration = Duration::from_secs(1);
 
 pub(super) struct Overview {
     lines: Vec<(String, Line)>,
     ticks: Vec<(usize, String)>,
+    /// Below the ticks: their lines, and where time is left out.
+    cuts: Vec<(usize, String)>,
     /// Where the violation is.
     broken: Option<usize>,
     /// Requests that are not in the picture.
@@ -46,8 +50,9 @@ impl Overview {
             }
         }
         let ticks = draft.ticks();
+        let cuts = draft.cuts(&ticks);
         let broken = broken.map(|at| draft.column(at));
-        Self { lines, ticks, broken, left_out, looks: draft.looks }
+        Self { lines, ticks, cuts, broken, left_out, looks: draft.looks }
     }
 }
 
@@ -94,10 +99,33 @@ impl Draft {
         while next + TICK / 2 < WIDTH {
             let at = self.axis.round(place(next), place(next + TICK / 3));
             let column = self.column(at).max(next);
-            ticks.push((column, say::time(at)));
             next = column + TICK;
+            // Within a gap no time is worth its name.
+            if self.gaps().all(|gap| column <= gap.0 || gap.1 <= column) {
+                ticks.push((column, say::time(at)));
+            }
         }
         ticks
+    }
+
+    /// Where nothing happens for long, and for how long.
+    fn gaps(&self) -> impl Iterator<Item = (usize, usize, Duration)> {
+        self.axis
+            .gaps(GAP)
+            .map(|gap| (self.column(gap.from) + 1, self.column(gap.to), gap.to.saturating_sub(gap.from)))
+    }
+
+    fn cuts(&self, ticks: &[(usize, String)]) -> Vec<(usize, String)> {
+        let lines = ticks.iter().map(|(column, _)| (*column, "|".to_owned()));
+        let gaps = self.gaps().filter(|(from, to, _)| from < to).map(|(from, to, time)| {
+            let room = to - from;
+            let text = format!("({})", say::about(time));
+            let text = if text.chars().count() <= room { text } else { String::new() };
+            (from, format!("{text:~^room$}"))
+        });
+        let mut cuts: Vec<_> = lines.chain(gaps).collect();
+        cuts.sort();
+        cuts
     }
 }
 
@@ -118,7 +146,7 @@ impl fmt::Display for Overview {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ticks = self.ticks.iter().map(|(column, text)| (*column, text.as_str()));
         writeln!(f, "{}", self.ruler(ticks))?;
-        writeln!(f, "{}", self.ruler(self.ticks.iter().map(|(column, _)| (*column, "|"))))?;
+        writeln!(f, "{}", self.ruler(self.cuts.iter().map(|(column, text)| (*column, text.as_str()))))?;
         for (name, line) in &self.lines {
             let line: String = line.iter().collect();
             writeln!(f, "{}", format!("{name:NAMES$} {line}").trim_end())?;

@@ -1,10 +1,15 @@
 //! The page: a run as one HTML file that needs nothing else.
 
 use super::super::run::{Run, Violation};
+use super::asked::Asked;
 use super::chart::Chart;
 use super::lanes::Lanes;
 use super::markup::Markup;
 use super::say;
+
+/// How to read it.
+const HOW: &str = "Time goes from left to right; where nothing happens for a while it is cut short, and hatched where it is \
+     more than a second. Letters are tokens: a1 an access token, r2 a refresh token. Point at anything to read what it is.";
 
 pub(super) fn page(run: &Run) -> String {
     let end = run.violation.as_ref().map(|violation| violation.at);
@@ -17,7 +22,10 @@ pub(super) fn page(run: &Run) -> String {
         out.element("body", &[], |out| {
             out.element("header", &[], |out| summary(out, run));
             out.element("main", &[], |out| {
-                out.element("div", &[("class", &"legend")], |out| chart.legend(out));
+                out.element("div", &[("class", &"legend")], |out| {
+                    chart.legend(out);
+                    out.leaf("p", &[], HOW);
+                });
                 out.element("div", &[("class", &"chart")], |out| {
                     chart.names(out);
                     chart.picture(out);
@@ -64,6 +72,7 @@ fn plan(out: &mut Markup, run: &Run) {
 }
 
 fn moments(out: &mut Markup, run: &Run) {
+    let asked = Asked::new(&run.plan);
     out.element("details", &[], |out| {
         out.leaf("summary", &[], format_args!("All {} moments", run.record.moments.len()));
         out.element("table", &[], |out| {
@@ -79,7 +88,7 @@ fn moments(out: &mut Markup, run: &Run) {
                     out.element("tr", &[], |out| {
                         out.leaf("td", &[], say::time(moment.at));
                         out.leaf("td", &[], say::who(moment));
-                        out.leaf("td", &[], say::sentence(&moment.what));
+                        out.leaf("td", &[], say::sentence(&moment.what, &asked));
                     });
                     out.raw("\n");
                 }

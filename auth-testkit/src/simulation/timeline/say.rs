@@ -7,6 +7,7 @@ use auth_core::{Cause, Event, SessionState, Stamp};
 use super::super::plan::Plan;
 use super::super::record::{Moment, Refusal, StoreOp, StoreOutcome, Token, What};
 use super::super::run::Run;
+use super::asked::Asked;
 use super::lanes::{OUTSIDE, Of, Own};
 
 /// An access token.
@@ -82,9 +83,9 @@ pub(super) fn summary(run: &Run) -> String {
 /// How to run a plan again.
 pub(super) fn again(plan: &Plan) -> String {
     if Plan::from_seed(plan.seed) == *plan {
-        format!("seed {}", plan.seed)
+        format!("Plan::from_seed({})", plan.seed)
     } else {
-        format!("the plan as JSON (its seed is {}, and no seed alone makes it)", plan.seed)
+        "the plan below, as a file for `simulate --plan` or as text for Plan::from_json".to_owned()
     }
 }
 
@@ -114,11 +115,11 @@ fn flight(what: &What) -> Option<u64> {
 }
 
 /// What happened, without who and when.
-pub(super) fn sentence(what: &What) -> String {
+pub(super) fn sentence(what: &What, asked: &Asked<'_>) -> String {
     match what {
+        What::Submitted { request } => format!("begins: {}", asked.words(*request)),
         What::Started => "the process starts".to_owned(),
         What::Killed => "the process is killed".to_owned(),
-        What::Submitted { .. } => "begins".to_owned(),
         What::Sent { attempt, place, stamp, token, .. } => sent(*attempt, *place, *stamp, *token),
         What::Answered { status: Some(status), .. } => format!("is answered {status}"),
         What::Answered { status: None, .. } => "its connection breaks".to_owned(),
@@ -142,7 +143,7 @@ pub(super) fn sentence(what: &What) -> String {
         What::State(state) => format!("state: {}", self::state(*state)),
         What::Meddled(words) => words.clone(),
         What::Leaked(place) => format!("a token's text left the library: {place}"),
-        What::Healed => "is over: from here on nothing goes wrong".to_owned(),
+        What::Healed => "the plan is over: from here on nothing goes wrong".to_owned(),
         call => endpoint(call),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use auth_core::{Cause, Error, ErrorKind, Event, FlightId, Session, SessionState, Stamp, StoreError};
 
-use super::super::plan::Plan;
+use super::super::plan::{Action, Fate, Plan, RequestKind, Step};
 use super::super::record::{Moment, Record, StoreOp, StoreOutcome, Token, What};
 use super::super::run::{Run, Violation};
 use crate::{ManualRuntime, ScriptedRefresher, numbered};
@@ -122,6 +122,15 @@ pub(super) fn failed(flight: FlightId) -> What {
     What::Told(Event::RefreshFailed { flight, error: Error::from(StoreError::new("full")) })
 }
 
+/// Of a world with one process and so many requests.
+fn plan(requests: u64) -> Plan {
+    let what = Action::Request { kind: RequestKind::Plain, fate: Fate::Polled };
+    let mut plan = Plan::from_seed(0);
+    plan.session.processes = 1;
+    plan.steps = (0..requests).map(|at_ms| Step { at_ms, process: 0, what: what.clone() }).collect();
+    plan
+}
+
 /// Eight requests, one refresh: seven notice that the token is bad, the eighth's 401 comes when all is over.
 pub(super) fn storm() -> Run {
     let [flight, _] = flights();
@@ -132,12 +141,12 @@ pub(super) fn storm() -> Run {
     scene.at(2_040).add(What::Stored { pair: Some(token_of(1)) });
     scene.store_done(1, StoreOp::Save { access: token_of(1) }, Some(1)).add(What::Written { saved: true });
     scene.at(90_000_000).add(What::Meddled("the servers forget all access tokens".to_owned()));
-    for request in 0..8 {
-        scene.at(90_000_100 + u64::from(request)).submitted(request).sent(request, 1);
+    for request in 1..=8 {
+        scene.at(90_000_099 + u64::from(request)).submitted(request).sent(request, 1);
     }
-    for request in 0..7 {
-        scene.at(90_004_000 + u64::from(request) * 700).answered(request, 401);
-        if request == 0 {
+    for request in 1..=7 {
+        scene.at(90_003_300 + u64::from(request) * 700).answered(request, 401);
+        if request == 1 {
             scene.add(started(flight)).add(What::State(SessionState::Refreshing));
             scene.store(2, StoreOp::Lock).store_done(2, StoreOp::Lock, None).store(3, StoreOp::Load);
             scene.store_done(3, StoreOp::Load, Some(1));
@@ -149,22 +158,22 @@ pub(super) fn storm() -> Run {
     scene.at(90_036_000).add(What::Stored { pair: Some(token_of(3)) });
     scene.store_done(5, StoreOp::Save { access: token_of(3) }, Some(3)).add(What::Told(Event::Saved));
     scene.at(90_036_001).add(refreshed(flight, 7)).add(What::State(SessionState::Active));
-    for request in 0..7 {
-        scene.at(90_036_010 + u64::from(request) * 30).replayed(request, 3, u64::from(request));
+    for request in 1..=7 {
+        scene.at(90_035_980 + u64::from(request) * 30).replayed(request, 3, u64::from(request) - 1);
     }
     scene.at(90_036_400).add(What::Unlocked);
-    scene.at(90_039_000).answered(7, 401).add(What::Sent {
-        request: 7,
+    scene.at(90_039_000).answered(8, 401).add(What::Sent {
+        request: 8,
         attempt: 2,
         place: None,
         stamp: Some(Stamp { epoch: 1, generation: 1 }),
         token: Some(token_of(3)),
     });
-    for request in 0..8 {
-        let at = 90_041_000 + u64::from(request) * 400;
+    for request in 1..=8 {
+        let at = 90_040_600 + u64::from(request) * 400;
         scene.at(at).answered(request, 200).settled(request, Ok(200));
     }
-    Run { plan: Plan::from_seed(1), record: scene.record(), violation: None }
+    Run { plan: plan(8), record: scene.record(), violation: None }
 }
 
 /// The answer to the first presentation has arrived, and the token is presented again.
@@ -173,13 +182,13 @@ pub(super) fn broken() -> Run {
     let mut scene = Scene::default();
     scene.add(What::Started).add(What::SignIn { token: token_of(1) });
     scene.add(What::State(SessionState::Active));
-    for request in 0..3 {
-        scene.at(100 + u64::from(request)).submitted(request).sent(request, 1);
+    for request in 1..=3 {
+        scene.at(99 + u64::from(request)).submitted(request).sent(request, 1);
     }
-    scene.at(2_000).answered(0, 401).add(started(first));
+    scene.at(2_000).answered(1, 401).add(started(first));
     scene.add(What::Presented { call: 1, refresh: token_of(2) });
-    scene.at(2_500).answered(1, 401);
-    scene.at(3_000).add(What::Cancelled { request: 2 });
+    scene.at(2_500).answered(2, 401);
+    scene.at(3_000).add(What::Cancelled { request: 3 });
     scene.at(4_000).add(What::Exchanged { call: 1, access: token_of(3), refresh: token_of(4) });
     scene.at(6_000).add(What::Delivered { call: 1 }).store(2, StoreOp::Save { access: token_of(3) });
     scene.at(6_500).add(What::StoreEnded {
@@ -187,9 +196,9 @@ pub(super) fn broken() -> Run {
         op: StoreOp::Save { access: token_of(3) },
         outcome: StoreOutcome::Failed,
     });
-    scene.add(failed(first)).settled(0, Err(ErrorKind::Store)).settled(1, Err(ErrorKind::Store));
-    scene.at(7_000).submitted(3).sent(3, 1);
-    scene.at(9_000).answered(3, 401).add(started(second));
+    scene.add(failed(first)).settled(1, Err(ErrorKind::Store)).settled(2, Err(ErrorKind::Store));
+    scene.at(7_000).submitted(4).sent(4, 1);
+    scene.at(9_000).answered(4, 401).add(started(second));
     scene.at(9_002).add(What::Presented { call: 3, refresh: token_of(2) });
     let violation = Violation {
         invariant: "no-reuse".to_owned(),
@@ -197,5 +206,5 @@ pub(super) fn broken() -> Run {
         at: Duration::from_micros(9_002),
         process: Some(0),
     };
-    Run { plan: Plan::from_seed(2), record: scene.record(), violation: Some(violation) }
+    Run { plan: plan(4), record: scene.record(), violation: Some(violation) }
 }

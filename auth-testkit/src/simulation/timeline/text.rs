@@ -3,8 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::super::plan::Plan;
 use super::super::record::Moment;
 use super::super::run::{Run, Violation};
+use super::asked::Asked;
 use super::lanes::Lanes;
 use super::overview::Overview;
 use super::say;
@@ -20,10 +22,12 @@ pub struct Timeline<'a> {
     moments: usize,
 }
 
-/// About two screens.
-const MOMENTS: usize = 120;
+/// A few screens.
+const MOMENTS: usize = 200;
 /// A pause in the list, where nothing happens for so long.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_secs(1);
+/// What fits beside a time and a name.
+const LINE: usize = 76;
 
 impl<'a> Timeline<'a> {
     pub(super) fn new(run: &'a Run) -> Self {
@@ -54,22 +58,42 @@ impl<'a> Timeline<'a> {
     }
 
     fn list(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let asked = Asked::new(&self.run.plan);
         let mut before: Option<Duration> = None;
-        for moment in self.shown() {
+        let mut moments = self.shown().iter().peekable();
+        while let Some(moment) = moments.next() {
             let pause = before.map(|before| moment.at.saturating_sub(before));
             if let Some(pause) = pause.filter(|pause| *pause >= PAUSE) {
                 writeln!(f, "{:>15}  ... {} later", "", say::about(pause))?;
             }
-            // What happens at once stands under one time.
+            // What happens at once stands under one time, and in one line if it happens to one.
             let time = if pause == Some(Duration::ZERO) { String::new() } else { clock(moment.at) };
-            let (who, what) = (say::who(moment), say::sentence(&moment.what));
+            let (who, mut what) = (say::who(moment), say::sentence(&moment.what, &asked));
+            while let Some(next) = moments.peek().filter(|next| next.at == moment.at && say::who(next) == who)
+            {
+                let more = say::sentence(&next.what, &asked);
+                if what.chars().count() + more.chars().count() > LINE {
+                    break;
+                }
+                what = format!("{what}; {more}");
+                moments.next();
+            }
             writeln!(f, "{time:>15}  {who:<14}  {what}")?;
             before = Some(moment.at);
         }
         if let Some(Violation { invariant, message, at, .. }) = &self.run.violation {
-            writeln!(f, "{:>15}  {:<14}  {invariant}: {message}", clock(*at), "!!")?;
+            writeln!(f, "{:>15}  {:<14}  {invariant}: {message}", clock(*at), "BROKEN")?;
         }
         Ok(())
+    }
+
+    /// The plan in one line, to be copied. Only of what has to be run again.
+    fn plan(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plan = &self.run.plan;
+        if self.run.violation.is_none() || Plan::from_seed(plan.seed) == *plan {
+            return Ok(());
+        }
+        writeln!(f, "\n{}", serde_json::to_string(plan).unwrap_or_default())
     }
 }
 
@@ -88,7 +112,8 @@ impl fmt::Display for Timeline<'_> {
         if hidden > 0 {
             writeln!(f, "{:>15}  ... {hidden} earlier moments are not shown", "")?;
         }
-        self.list(f)
+        self.list(f)?;
+        self.plan(f)
     }
 }
 
@@ -118,6 +143,24 @@ mod tests {
                 );
                 std::fs::write(format!("{dir}/seed{seed}.html"), run.html()).unwrap();
                 std::fs::write(format!("{dir}/seed{seed}.txt"), run.timeline().to_string()).unwrap();
+            }
+            for fault in auth_core::Fault::ALL {
+                let simulation = crate::simulation::Simulation::new()
+                    .session(move |parts| parts.builder(parts.refresher()).plant(fault));
+                let Some((seed, run)) = simulation.seeds(0..300).first_failure else {
+                    println!("{fault}: nothing");
+                    continue;
+                };
+                let short = simulation.run(&simulation.shrink(&run.plan));
+                println!(
+                    "{fault}: seed {seed}: {} and {}",
+                    run.record.moments.len(),
+                    short.record.moments.len()
+                );
+                for (name, run) in [("whole", run), ("short", short)] {
+                    std::fs::write(format!("{dir}/{fault}-{name}.html"), run.html()).unwrap();
+                    std::fs::write(format!("{dir}/{fault}-{name}.txt"), run.timeline().to_string()).unwrap();
+                }
             }
         }
     }

@@ -17,7 +17,7 @@ pub(super) const fn px(pixels: i64) -> Px {
 }
 
 /// How wide the column of names is.
-pub(super) const NAMES: Px = px(132);
+pub(super) const NAMES: Px = px(178);
 /// How high a row of a lane is.
 pub(super) const ROW: Px = px(16);
 /// How high a line of text is.
@@ -28,10 +28,10 @@ pub(super) const PLAN_ROWS: usize = 6;
 const TITLE: Px = px(20);
 /// The times, above everything.
 const TICKS: Px = px(20);
-/// Below everything: how long the gaps are.
-const FOOT: Px = px(18);
+/// Below everything.
+const FOOT: Px = px(6);
 /// To both sides, so that nothing is cut off.
-const SIDE: Px = px(14);
+const SIDE: Px = px(26);
 
 /// One lane's place.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub(super) struct Layout {
     head: Px,
     width: Px,
     bands: Vec<(Of, Band)>,
-    titles: Vec<(String, Px)>,
+    titles: Vec<(String, Option<u32>, Px)>,
     bottom: Px,
 }
 
@@ -56,9 +56,9 @@ impl Layout {
         let head = LINE * lines + TICKS;
         // As long as the axis, up to about a screen; from there on it grows more slowly.
         let length = axis.length() as i64;
-        let screen = 4_000;
+        let screen = 4_400;
         let width = if length <= screen {
-            (length * 10 / 4).max(7_000)
+            (length * 10 / 4).max(9_000)
         } else {
             (screen * 10 / 4) * (length * 100 / screen).isqrt() / 10
         };
@@ -74,7 +74,7 @@ impl Layout {
                 Some(OUTSIDE) => "other programs".to_owned(),
                 Some(process) => format!("process p{process}"),
             };
-            self.titles.push((title, self.bottom));
+            self.titles.push((title, process(of), self.bottom));
             self.bottom = self.bottom + TITLE;
         }
         let height = ROW * rows;
@@ -87,8 +87,9 @@ impl Layout {
         self.bands.iter().map(|(_, band)| band)
     }
 
-    pub(super) fn titles(&self) -> impl Iterator<Item = (&str, Px)> {
-        self.titles.iter().map(|(title, top)| (title.as_str(), *top))
+    /// The names of what the lanes are grouped by, and the process they are of.
+    pub(super) fn titles(&self) -> impl Iterator<Item = (&str, Option<u32>, Px)> {
+        self.titles.iter().map(|(title, process, top)| (title.as_str(), *process, *top))
     }
 
     pub(super) fn processes(&self) -> usize {

@@ -7,7 +7,7 @@ use super::layout::{Px, px};
 pub(super) struct Row {
     taken: Vec<(Px, Px)>,
     /// In bars, where they fit.
-    inside: Vec<(Px, String)>,
+    inside: Vec<(Px, String, &'static str)>,
     /// Beside marks and bars, where there is room.
     beside: Vec<Beside>,
 }
@@ -33,9 +33,9 @@ impl Row {
         self.taken.iter().all(|(start, end)| *end <= from || to <= *start)
     }
 
-    pub(super) fn inside(&mut self, from: Px, room: Px, words: String) {
+    pub(super) fn inside(&mut self, from: Px, room: Px, words: String, on_light: bool) {
         if !words.is_empty() && width(&words) + px(4) <= room {
-            self.inside.push((from + px(3), words));
+            self.inside.push((from + px(3), words, if on_light { "by" } else { "in" }));
         }
     }
 
@@ -52,8 +52,8 @@ impl Row {
     /// Writes what finds room, now that everything else is known.
     pub(super) fn labels(mut self, out: &mut Markup, top: Px) {
         let y = top + px(11);
-        for (x, words) in std::mem::take(&mut self.inside) {
-            out.leaf("text", &[("class", &"in"), ("x", &x), ("y", &y)], words);
+        for (x, words, class) in std::mem::take(&mut self.inside) {
+            out.leaf("text", &[("class", &class), ("x", &x), ("y", &y)], words);
         }
         for Beside { from, to, words } in std::mem::take(&mut self.beside) {
             if from >= px(0) && self.is_free(from, to) {

@@ -79,7 +79,12 @@ impl Lane {
                 self.begin(here, Key::Flight(flight.get()), Phase::Flight, label);
             }
             Event::Refreshed { flight, stamp, .. } => {
-                self.landed(here, Key::Flight(flight.get()), Sign::Published, say::stamp(*stamp));
+                self.landed(
+                    here,
+                    Key::Flight(flight.get()),
+                    Sign::Published,
+                    format!("stamp {}", say::stamp(*stamp)),
+                );
             }
             Event::RefreshFailed { flight, error } => {
                 self.landed(here, Key::Flight(flight.get()), Sign::Failed, error.kind().as_str().to_owned());

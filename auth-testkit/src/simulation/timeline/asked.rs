@@ -1,0 +1,71 @@
+//! What each request of a run is: the record numbers them, and the plan knows.
+
+use super::super::plan::{Action, Plan, RequestKind};
+
+/// The plan's requests, and other calls that wait, by their numbers.
+#[derive(Debug)]
+pub(super) struct Asked<'a> {
+    /// The world counts from 1, in the order of time.
+    steps: Vec<&'a Action>,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn new(plan: &'a Plan) -> Self {
+        let mut steps: Vec<_> = plan.steps.iter().collect();
+        steps.sort_by_key(|step| step.at_ms);
+        let waits = |what: &&Action| {
+            matches!(what, Action::Request { .. } | Action::Refresh { .. } | Action::AccessToken { .. })
+        };
+        Self { steps: steps.iter().map(|step| &step.what).filter(waits).collect() }
+    }
+
+    fn step(&self, request: u32) -> Option<&'a Action> {
+        let index = usize::try_from(request).ok()?.checked_sub(1)?;
+        self.steps.get(index).copied()
+    }
+
+    /// In a word; nothing for what is as usual.
+    pub(super) fn kind(&self, request: u32) -> &'static str {
+        let Some(what) = self.step(request) else { return "a last check" };
+        match what {
+            Action::Request { kind, .. } => match kind {
+                RequestKind::Plain => "",
+                RequestKind::Buffered => "with a body",
+                RequestKind::OneShot => "one-shot body",
+                RequestKind::NoReplay => "no replay",
+                RequestKind::AlwaysRejected => "always 401",
+            },
+            Action::Refresh { .. } => "refresh()",
+            Action::AccessToken { .. } => "access_token()",
+            _ => "",
+        }
+    }
+
+    /// In a sentence.
+    pub(super) fn words(&self, request: u32) -> String {
+        self.step(request)
+            .map_or_else(|| "one that must go well, when all is over".to_owned(), ToString::to_string)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulation::{Simulation, What};
+
+    #[test]
+    fn numbers_are_those_of_the_record() {
+        let simulation = Simulation::new();
+        let mut seen = 0;
+        for seed in 0..60 {
+            let run = simulation.run(&simulation.plan(seed));
+            let asked = Asked::new(&run.plan);
+            for moment in &run.record.moments {
+                let What::Sent { request, .. } = moment.what else { continue };
+                assert!(!asked.kind(request).ends_with("()"), "seed {seed}: {request} is sent to the API");
+            }
+            seen += asked.steps.iter().filter(|what| !matches!(what, Action::Request { .. })).count();
+        }
+        assert!(seen > 20, "there are calls that are not sent: {seen}");
+    }
+}
