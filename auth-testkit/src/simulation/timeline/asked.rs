@@ -43,8 +43,7 @@ impl<'a> Asked<'a> {
 
     /// In a sentence.
     pub(super) fn words(&self, request: u32) -> String {
-        self.step(request)
-            .map_or_else(|| "one that must go well, when all is over".to_owned(), ToString::to_string)
+        self.step(request).map_or_else(|| "a last check, when all is over".to_owned(), ToString::to_string)
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Virtual time is idle most of the time, and then a hundred things happen within a millisecond. So the line is cut where
 /// something happens, and a piece is as long as the logarithm of its time: what comes after something else always stands
-/// to its right, and an hour is not even three times a millisecond.
+/// to its right. Where nothing happens for [`GAP`] or longer, time is left out: such a piece is as long as any other.
 ///
 /// Whole numbers only: the same record gives the same places everywhere.
 #[derive(Debug)]
@@ -13,11 +13,17 @@ pub(super) struct Axis {
     cuts: Vec<(u64, u64)>,
 }
 
-/// A piece of the line in which nothing happens for long.
+/// A piece of the line in which time is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Gap {
     pub(super) from: Duration,
     pub(super) to: Duration,
+}
+
+impl Gap {
+    pub(super) fn time(self) -> Duration {
+        self.to.saturating_sub(self.from)
+    }
 }
 
 /// One doubling of time is so long.
@@ -26,6 +32,10 @@ const DOUBLING: u64 = 16;
 const LINEAR: u64 = 16;
 /// What a piece is at least, so that an order can be seen.
 const LEAST: u64 = 20;
+/// What a piece is in which time is left out.
+const CUT: u64 = 180;
+/// From here on, time is left out.
+const GAP: u64 = 1_000_000;
 
 impl Axis {
     pub(super) fn new(times: impl IntoIterator<Item = Duration>) -> Self {
@@ -89,12 +99,11 @@ impl Axis {
         Duration::from_micros(from)
     }
 
-    /// Where nothing happens for at least so long.
-    pub(super) fn gaps(&self, least: Duration) -> impl Iterator<Item = Gap> {
-        let least = micros(least);
+    /// Where time is left out.
+    pub(super) fn gaps(&self) -> impl Iterator<Item = Gap> {
         self.cuts
             .windows(2)
-            .filter(move |pair| pair[1].0 - pair[0].0 >= least)
+            .filter(|pair| pair[1].0 - pair[0].0 >= GAP)
             .map(|pair| Gap { from: Duration::from_micros(pair[0].0), to: Duration::from_micros(pair[1].0) })
     }
 }
@@ -105,7 +114,10 @@ fn micros(time: Duration) -> u64 {
 
 /// How long a piece is in which nothing happens for so many microseconds.
 fn length(micros: u64) -> u64 {
-    LEAST + logarithm(micros.saturating_add(LINEAR)) - logarithm(LINEAR)
+    if micros >= GAP {
+        return CUT;
+    }
+    LEAST + logarithm(micros + LINEAR) - logarithm(LINEAR)
 }
 
 /// The logarithm to base 2, times [`DOUBLING`], straight between powers.
@@ -142,11 +154,13 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_without_anything_is_not_much_longer_than_a_millisecond() {
-        let axis = Axis::new([us(0), us(1_000), us(3_600_001_000)]);
-        let (short, long) = (axis.place(us(1_000)), axis.length() - axis.place(us(1_000)));
+    fn an_hour_without_anything_is_not_longer_than_a_tenth_of_a_second() {
+        let axis = Axis::new([us(0), us(1_000), us(101_000), us(3_600_101_000)]);
+        let place = |time| axis.place(us(time));
+        let (short, long, hour) =
+            (place(1_000), place(101_000) - place(1_000), axis.length() - place(101_000));
 
-        assert!(short < long && long < 5 * short, "{short} {long}");
+        assert!(short < hour && hour <= long, "{short} {long} {hour}");
     }
 
     #[test]
@@ -175,7 +189,7 @@ mod tests {
     fn gaps_are_found() {
         let axis = Axis::new([us(0), us(10), us(2_000_000), us(2_000_001)]);
 
-        let gaps: Vec<Gap> = axis.gaps(Duration::from_secs(1)).collect();
+        let gaps: Vec<Gap> = axis.gaps().collect();
 
         assert_eq!(gaps, [Gap { from: us(10), to: us(2_000_000) }]);
     }

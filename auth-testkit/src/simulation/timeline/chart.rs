@@ -27,8 +27,6 @@ pub(super) struct Chart<'a> {
     layout: Layout,
 }
 
-/// What is cut out of the axis, in which nothing happens.
-const GAP: Duration = Duration::from_secs(1);
 /// From one time on the axis to the next.
 const TICK: Px = px(90);
 /// How long a line of the violation's sentence is, in letters.
@@ -113,11 +111,24 @@ impl<'a> Chart<'a> {
         ];
         out.element("svg", &attributes, |out| {
             shapes::defs(out);
-            for (lane, band) in self.lanes.all.iter().zip(self.layout.bands()) {
-                self.lane(out, lane, band);
+            let of_band = |band: &Band, class: &'static str, out: &mut Markup| {
+                let size = (self.layout.width(), band.height);
+                out.empty(
+                    "rect",
+                    &[("class", &class), ("y", &band.top), ("width", &size.0), ("height", &size.1)],
+                );
+            };
+            for band in self.layout.bands() {
+                of_band(band, band.class(), out);
             }
             self.gaps(out);
             self.ticks(out);
+            for (lane, band) in self.lanes.all.iter().zip(self.layout.bands()) {
+                out.element("g", &[("class", &"lane")], |out| {
+                    of_band(band, "over", out);
+                    self.lane(out, lane, band);
+                });
+            }
             self.releases(out);
             self.broken(out);
         });
@@ -128,7 +139,7 @@ impl<'a> Chart<'a> {
     }
 
     fn sentence(&self, moment: usize) -> String {
-        say::sentence(&self.moment(moment).what, &self.asked)
+        say::sentence(self.moment(moment), &self.asked)
     }
 
     fn moment(&self, index: usize) -> &'a Moment {
@@ -138,12 +149,12 @@ impl<'a> Chart<'a> {
     /// Where the axis leaves time out.
     fn gaps(&self, out: &mut Markup) {
         let (top, bottom) = (self.layout.head(), self.layout.height());
-        for gap in self.axis.gaps(GAP) {
+        for gap in self.axis.gaps() {
             let (from, to) = (self.x(gap.from), self.x(gap.to));
             out.element("g", &[("class", &"gap")], |out| {
                 let (width, height) = (to - from, bottom - top);
                 out.empty("rect", &[("x", &from), ("y", &top), ("width", &width), ("height", &height)]);
-                let passed = say::about(gap.to.saturating_sub(gap.from));
+                let passed = say::about(gap.time());
                 out.leaf("title", &[], format_args!("nothing happens for {passed}"));
                 if row::width(&passed) <= width + px(8) {
                     let (middle, y) = (from + Px(width.0 / 2), top - px(7));
@@ -167,7 +178,7 @@ impl<'a> Chart<'a> {
             next = x + TICK;
             // Within a gap no time is worth its name, and beside it stands how long it is.
             let near = |gap: axis::Gap| x > self.x(gap.from) - px(30) && x < self.x(gap.to) + px(24);
-            if self.axis.gaps(GAP).any(near) {
+            if self.axis.gaps().any(near) {
                 next = x + px(10);
                 continue;
             }
@@ -179,27 +190,20 @@ impl<'a> Chart<'a> {
     }
 
     fn lane(&self, out: &mut Markup, lane: &Lane, band: &Band) {
-        out.element("g", &[("class", &"lane")], |out| {
-            let width = self.layout.width();
-            out.empty(
-                "rect",
-                &[("class", &band.class()), ("y", &band.top), ("width", &width), ("height", &band.height)],
-            );
-            if lane.of == Of::World {
-                return self.plan(out, lane, band);
+        if lane.of == Of::World {
+            return self.plan(out, lane, band);
+        }
+        for index in 0..lane.rows {
+            let mut row = Row::default();
+            for span in lane.spans.iter().filter(|span| span.row == index) {
+                self.span(out, lane, span, band, &mut row);
             }
-            for index in 0..lane.rows {
-                let mut row = Row::default();
-                for span in lane.spans.iter().filter(|span| span.row == index) {
-                    self.span(out, lane, span, band, &mut row);
-                }
-                let mut after = Px(i64::MIN / 2);
-                for mark in lane.marks.iter().filter(|mark| mark.row == index) {
-                    after = self.mark(out, mark, band, &mut row, after);
-                }
-                row.labels(out, band.top + layout::ROW * index);
+            let mut after = Px(i64::MIN / 2);
+            for mark in lane.marks.iter().filter(|mark| mark.row == index) {
+                after = self.mark(out, mark, band, &mut row, after);
             }
-        });
+            row.labels(out, band.top + layout::ROW * index);
+        }
     }
 
     fn span(&self, out: &mut Markup, lane: &Lane, span: &Span, band: &Band, row: &mut Row) {
@@ -225,7 +229,7 @@ impl<'a> Chart<'a> {
             }
             _ => {
                 row.take(from, from + width);
-                let on_light = matches!(span.phase, Phase::State(_));
+                let on_light = matches!(span.phase, Phase::State(_) | Phase::Locking | Phase::Clearing);
                 row.inside(from, width, self.label(lane, span), on_light);
             }
         }

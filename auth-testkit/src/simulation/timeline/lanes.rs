@@ -3,6 +3,7 @@
 mod calls;
 mod flights;
 mod requests;
+mod session;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,9 +31,8 @@ pub(super) struct Lane {
     pub(super) marks: Vec<Mark>,
     /// How many rows it takes so that no two spans of one row overlap, but for a flight and its parts.
     pub(super) rows: usize,
+    /// What has not ended, as an index into the spans.
     open: Vec<(Key, usize)>,
-    /// Until when each row is taken; `None`: by something that has not ended.
-    taken: Vec<Option<Duration>>,
 }
 
 /// Whose lane it is.
@@ -69,6 +69,8 @@ pub(super) struct Span {
     pub(super) began: usize,
     /// The moment it ended with; `None`: the record ends before it does.
     pub(super) ended: Option<usize>,
+    /// What it is a part of.
+    on: Option<usize>,
 }
 
 /// Something happened at a time.
@@ -80,6 +82,8 @@ pub(super) struct Mark {
     pub(super) label: String,
     /// As an index into the record.
     pub(super) moment: usize,
+    /// Which span it is a mark on.
+    on: Option<usize>,
 }
 
 /// What somebody is busy with.
@@ -146,6 +150,8 @@ enum Key {
     /// A request has one span at a time.
     Request,
     Flight(u64),
+    /// A flight whose number has not been told yet.
+    Unnamed,
     /// What a flight does: a call of the store or of the token endpoint.
     Part(Of, u32),
     Call(u32),
@@ -216,72 +222,71 @@ struct Here {
 
 impl Lane {
     fn new(of: Of) -> Self {
-        Self { of, spans: Vec::new(), marks: Vec::new(), rows: 1, open: Vec::new(), taken: Vec::new() }
+        Self { of, spans: Vec::new(), marks: Vec::new(), rows: 1, open: Vec::new() }
     }
 
-    /// Something begins, in the first row that is free.
     fn begin(&mut self, here: Here, key: Key, phase: Phase, label: String) {
-        let free = |until: &Option<Duration>| until.is_some_and(|until| until <= here.at);
-        let row = self.taken.iter().position(free).unwrap_or(self.taken.len());
-        self.taken.resize(self.taken.len().max(row + 1), None);
-        self.taken[row] = None;
-        self.rows = self.taken.len();
-        self.begin_in(row, here, key, phase, label);
+        self.begin_on(None, here, key, phase, label);
     }
 
-    fn begin_in(&mut self, row: usize, here: Here, key: Key, phase: Phase, label: String) {
+    /// Something begins, as a part of this span.
+    fn begin_on(&mut self, on: Option<usize>, here: Here, key: Key, phase: Phase, label: String) {
         self.open.push((key, self.spans.len()));
-        self.spans.push(Span {
-            from: here.at,
-            to: here.at,
-            phase,
-            process: here.process,
-            row,
-            label,
-            began: here.index,
-            ended: None,
-        });
+        let Here { index, at, process } = here;
+        let span = Span { from: at, to: at, phase, process, row: 0, label, began: index, ended: None, on };
+        self.spans.push(span);
     }
 
-    /// What is open under this key ends; its row.
+    /// What is open under this key ends; which that is.
     fn finish(&mut self, here: Here, key: Key) -> Option<usize> {
         let at = self.open.iter().position(|(open, _)| *open == key)?;
         let (_, index) = self.open.remove(at);
-        let span = &mut self.spans[index];
-        span.to = here.at;
-        span.ended = Some(here.index);
-        if !matches!(key, Key::Part(..)) {
-            self.taken[span.row] = Some(here.at);
-        }
-        Some(span.row)
+        self.spans[index].ends(here);
+        Some(index)
     }
 
     /// Everything that is open ends.
     fn finish_all(&mut self, here: Here) {
-        while let Some((key, _)) = self.open.first().copied() {
-            self.finish(here, key);
+        for (_, index) in std::mem::take(&mut self.open) {
+            self.spans[index].ends(here);
         }
     }
 
-    /// The row of the latest of those that are open.
+    /// The latest of those that are open.
     fn latest(&self, is: impl Fn(Key, &Span) -> bool) -> Option<usize> {
-        let mut open = self.open.iter().rev().map(|(key, index)| (*key, &self.spans[*index]));
-        open.find(|(key, span)| is(*key, span)).map(|(_, span)| span.row)
+        let mut open = self.open.iter().rev();
+        open.find(|(key, index)| is(*key, &self.spans[*index])).map(|(_, index)| *index)
     }
 
     fn mark(&mut self, here: Here, sign: Sign, label: String) {
-        self.mark_in(0, here, sign, label);
+        self.mark_on(None, here, sign, label);
     }
 
-    fn mark_in(&mut self, row: usize, here: Here, sign: Sign, label: String) {
-        self.marks.push(Mark { at: here.at, sign, row, label, moment: here.index });
+    fn mark_on(&mut self, on: Option<usize>, here: Here, sign: Sign, label: String) {
+        self.marks.push(Mark { at: here.at, sign, row: 0, label, moment: here.index, on });
     }
 
-    /// The record is over. What took no time at all and says nothing goes.
+    /// The record is over: everything gets its row, and what took no time at all and says nothing goes.
     fn close(&mut self, end: Duration) {
         for (_, index) in self.open.drain(..) {
-            self.spans[index].to = end;
+            let span = &mut self.spans[index];
+            if span.ended.is_none() {
+                span.to = end;
+            }
         }
+        // Until when each row is taken.
+        let mut taken: Vec<Duration> = Vec::new();
+        for span in self.spans.iter_mut().filter(|span| span.on.is_none()) {
+            span.row = taken.iter().position(|until| *until <= span.from).unwrap_or(taken.len());
+            taken.resize(taken.len().max(span.row + 1), Duration::ZERO);
+            taken[span.row] = if span.ended.is_some() { span.to } else { Duration::MAX };
+        }
+        self.rows = taken.len().max(1);
+        let rows: Vec<usize> = self.spans.iter().map(|span| span.row).collect();
+        let row = |on: Option<usize>| on.map(|on| rows[on]);
+        self.spans.iter_mut().for_each(|span| span.row = row(span.on).unwrap_or(span.row));
+        self.marks.iter_mut().for_each(|mark| mark.row = row(mark.on).unwrap_or(0));
+        self.marks.sort_by_key(|mark| mark.at);
         self.spans.retain(|span| span.phase != Phase::Queued || span.to > span.from);
     }
 
@@ -290,6 +295,12 @@ impl Lane {
         let spans = self.spans.iter().map(|span| (span.from, span.to));
         let all = spans.chain(self.marks.iter().map(|mark| (mark.at, mark.at)));
         all.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
+    }
+}
+
+impl Span {
+    fn ends(&mut self, here: Here) {
+        (self.to, self.ended) = (here.at, Some(here.index));
     }
 }
 

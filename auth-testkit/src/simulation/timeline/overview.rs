@@ -14,8 +14,6 @@ const NAMES: usize = 15;
 const WIDTH: usize = 94;
 /// From one time to the next.
 const TICK: usize = 13;
-/// Where nothing happens for so long, time is left out.
-const GAP: Duration = Duration::from_secs(1);
 
 pub(super) struct Overview {
     lines: Vec<(String, Line)>,
@@ -110,9 +108,7 @@ impl Draft {
 
     /// Where nothing happens for long, and for how long.
     fn gaps(&self) -> impl Iterator<Item = (usize, usize, Duration)> {
-        self.axis
-            .gaps(GAP)
-            .map(|gap| (self.column(gap.from) + 1, self.column(gap.to), gap.to.saturating_sub(gap.from)))
+        self.axis.gaps().map(|gap| (self.column(gap.from) + 1, self.column(gap.to), gap.time()))
     }
 
     fn cuts(&self, ticks: &[(usize, String)]) -> Vec<(usize, String)> {

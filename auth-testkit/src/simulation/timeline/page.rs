@@ -9,7 +9,8 @@ use super::say;
 
 /// How to read it.
 const HOW: &str = "Time goes from left to right; where nothing happens for a while it is cut short, and hatched where it is \
-     more than a second. Letters are tokens: a1 an access token, r2 a refresh token. Point at anything to read what it is.";
+     more than a second. A dotted line is where new \
+     tokens came into force. a1 is an access token, r2 a refresh token. Point at anything to read what it is.";
 
 pub(super) fn page(run: &Run) -> String {
     let end = run.violation.as_ref().map(|violation| violation.at);
@@ -88,7 +89,7 @@ fn moments(out: &mut Markup, run: &Run) {
                     out.element("tr", &[], |out| {
                         out.leaf("td", &[], say::time(moment.at));
                         out.leaf("td", &[], say::who(moment));
-                        out.leaf("td", &[], say::sentence(&moment.what, &asked));
+                        out.leaf("td", &[], say::sentence(moment, &asked));
                     });
                     out.raw("\n");
                 }

@@ -82,11 +82,16 @@ pub(super) fn summary(run: &Run) -> String {
 
 /// How to run a plan again.
 pub(super) fn again(plan: &Plan) -> String {
-    if Plan::from_seed(plan.seed) == *plan {
-        format!("Plan::from_seed({})", plan.seed)
+    if is_seed(plan) {
+        format!("simulate --seeds 1 --start {0}, or Plan::from_seed({0})", plan.seed)
     } else {
-        "the plan below, as a file for `simulate --plan` or as text for Plan::from_json".to_owned()
+        "give the plan below to simulate --plan, or to Plan::from_json".to_owned()
     }
+}
+
+/// Whether the seed alone makes the plan.
+pub(super) fn is_seed(plan: &Plan) -> bool {
+    Plan::from_seed(plan.seed) == *plan
 }
 
 /// Whose moment it is: `p0 request 7`.
@@ -94,7 +99,7 @@ pub(super) fn who(moment: &Moment) -> String {
     let process = process(moment.process);
     match (Of::moment(moment), flight(&moment.what)) {
         (Of::World, _) => "the plan".to_owned(),
-        (Of::Endpoint, _) => format!("{process} token"),
+        (Of::Endpoint, _) => format!("{process} endpoint"),
         (Of::Process(_, Own::Flights), Some(flight)) => format!("{process} flight {flight}"),
         (Of::Process(_, Own::Flights), None) => format!("{process} session"),
         (of, _) => format!("{process} {of}"),
@@ -115,8 +120,8 @@ fn flight(what: &What) -> Option<u64> {
 }
 
 /// What happened, without who and when.
-pub(super) fn sentence(what: &What, asked: &Asked<'_>) -> String {
-    match what {
+pub(super) fn sentence(moment: &Moment, asked: &Asked<'_>) -> String {
+    match &moment.what {
         What::Submitted { request } => format!("begins: {}", asked.words(*request)),
         What::Started => "the process starts".to_owned(),
         What::Killed => "the process is killed".to_owned(),
@@ -138,9 +143,13 @@ pub(super) fn sentence(what: &What, asked: &Asked<'_>) -> String {
         What::Unlocked => "the lock is given back".to_owned(),
         What::Stored { pair: Some(pair) } => format!("now holds the pair of {}", of(&access(*pair), *pair)),
         What::Stored { pair: None } => "is empty now".to_owned(),
-        What::Told(event) => told(event),
+        What::Told(event) => format!("told: {}", told(event)),
         What::State(SessionState::Ended(reason)) => format!("state: ended, {reason}"),
         What::State(state) => format!("state: {}", self::state(*state)),
+        // Of what the plan does, this is for one process.
+        What::Meddled(words) if words.starts_with("the next") => {
+            format!("{}: {words}", process(moment.process))
+        }
         What::Meddled(words) => words.clone(),
         What::Leaked(place) => format!("a token's text left the library: {place}"),
         What::Healed => "the plan is over: from here on nothing goes wrong".to_owned(),
@@ -168,7 +177,7 @@ fn endpoint(what: &What) -> String {
         What::Failed { call, status: Some(status) } => format!("answered {status} (call {call})"),
         What::Failed { call, status: None } => format!("no answer, nothing done (call {call})"),
         What::Delivered { call } => format!("the answer arrives (call {call})"),
-        What::Lost { call } => format!("THE ANSWER IS LOST, and with it what was granted (call {call})"),
+        What::Lost { call } => format!("the answer is lost, and with it what was granted (call {call})"),
         What::Abandoned { call } => format!("given up, nothing granted so far (call {call})"),
         What::Revoked { refresh } => format!("{} is revoked", of(&self::refresh(*refresh), *refresh)),
         other => format!("{other:?}"),
@@ -240,11 +249,11 @@ fn told(event: &Event) -> String {
         Event::Refreshed { stamp, adopted, unchanged, waiters, .. } => {
             let adopted = if *adopted { ", adopted from the store" } else { "" };
             let unchanged = if *unchanged { ", the same access token" } else { "" };
-            format!("PUBLISHED as stamp {}{adopted}{unchanged}; {waiters} wait", self::stamp(*stamp))
+            format!("published as stamp {}{adopted}{unchanged}; {waiters} wait", self::stamp(*stamp))
         }
-        Event::RefreshFailed { error, .. } => format!("FAILS: {}", error.kind().as_str()),
+        Event::RefreshFailed { error, .. } => format!("fails: {}", error.kind().as_str()),
         Event::Draining => "draining: the refresh token is dead".to_owned(),
-        Event::Ended(ended) => format!("THE SESSION ENDS: {}", ended.reason),
+        Event::Ended(ended) => format!("the session ends: {}", ended.reason),
         Event::Replayed { ticket: Some(ticket), .. } => format!("replays ticket {ticket}"),
         Event::Replayed { ticket: None, .. } => "a request is replayed out of line".to_owned(),
         Event::QueueOpened { .. } => "the queue opens: the first in line was not polled".to_owned(),

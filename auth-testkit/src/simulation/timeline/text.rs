@@ -3,7 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::super::plan::Plan;
 use super::super::record::Moment;
 use super::super::run::{Run, Violation};
 use super::asked::Asked;
@@ -54,7 +53,10 @@ impl<'a> Timeline<'a> {
             writeln!(f, "BROKEN: {invariant}\n  {message}\n")?;
         }
         writeln!(f, "{}", say::summary(self.run))?;
-        writeln!(f, "again: {}", say::again(&self.run.plan))
+        if self.run.violation.is_some() {
+            writeln!(f, "To run it again: {}.", say::again(&self.run.plan))?;
+        }
+        Ok(())
     }
 
     fn list(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -68,10 +70,10 @@ impl<'a> Timeline<'a> {
             }
             // What happens at once stands under one time, and in one line if it happens to one.
             let time = if pause == Some(Duration::ZERO) { String::new() } else { clock(moment.at) };
-            let (who, mut what) = (say::who(moment), say::sentence(&moment.what, &asked));
+            let (who, mut what) = (say::who(moment), say::sentence(moment, &asked));
             while let Some(next) = moments.peek().filter(|next| next.at == moment.at && say::who(next) == who)
             {
-                let more = say::sentence(&next.what, &asked);
+                let more = say::sentence(next, &asked);
                 if what.chars().count() + more.chars().count() > LINE {
                     break;
                 }
@@ -90,7 +92,7 @@ impl<'a> Timeline<'a> {
     /// The plan in one line, to be copied. Only of what has to be run again.
     fn plan(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plan = &self.run.plan;
-        if self.run.violation.is_none() || Plan::from_seed(plan.seed) == *plan {
+        if self.run.violation.is_none() || say::is_seed(plan) {
             return Ok(());
         }
         writeln!(f, "\n{}", serde_json::to_string(plan).unwrap_or_default())

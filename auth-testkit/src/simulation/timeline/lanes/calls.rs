@@ -26,15 +26,15 @@ impl Draft {
     fn exchanged(&mut self, here: Here, call: u32, label: String) {
         let lane = self.lane(Of::Endpoint);
         // A call that was given up may be exchanged all the same.
-        let row = lane.latest(|key, _| key == Key::Call(call)).unwrap_or(0);
-        lane.mark_in(row, here, Sign::Exchanged, label);
+        let on = lane.latest(|key, _| key == Key::Call(call));
+        lane.mark_on(on, here, Sign::Exchanged, label);
     }
 
     fn answered(&mut self, here: Here, call: u32, sign: Sign) {
         self.part_ends(here, (Of::Endpoint, call));
         let lane = self.lane(Of::Endpoint);
-        let row = lane.finish(here, Key::Call(call)).unwrap_or(0);
-        lane.mark_in(row, here, sign, String::new());
+        let on = lane.finish(here, Key::Call(call));
+        lane.mark_on(on, here, sign, String::new());
     }
 
     fn stored(&mut self, here: Here, what: &What) {
@@ -60,8 +60,8 @@ impl Draft {
                 let label = pair.map_or_else(|| "empty".to_owned(), say::access);
                 let lane = self.lane(Of::Store);
                 let writes = |phase| matches!(phase, Phase::Saving | Phase::Clearing);
-                let row = lane.latest(|_, span| span.process == here.process && writes(span.phase));
-                lane.mark_in(row.unwrap_or(0), here, Sign::Stored, label);
+                let on = lane.latest(|_, span| span.process == here.process && writes(span.phase));
+                lane.mark_on(on, here, Sign::Stored, label);
             }
             _ => {}
         }
@@ -70,7 +70,7 @@ impl Draft {
 
 impl Lane {
     fn store_ended(&mut self, here: Here, call: u32, op: StoreOp, outcome: StoreOutcome) {
-        let row = self.finish(here, Key::Call(call)).unwrap_or(0);
+        let on = self.finish(here, Key::Call(call));
         match outcome {
             StoreOutcome::Done(_) if op == StoreOp::Lock => {
                 // Whoever had it has lost it: there is one lock.
@@ -78,9 +78,9 @@ impl Lane {
                 self.begin(here, Key::Lock, Phase::Holding, "locked".to_owned());
             }
             StoreOutcome::Done(_) => {}
-            StoreOutcome::Failed => self.mark_in(row, here, Sign::Failed, "failed".to_owned()),
-            StoreOutcome::Conflict => self.mark_in(row, here, Sign::Failed, "lock lost".to_owned()),
-            StoreOutcome::Dropped => self.mark_in(row, here, Sign::Cancelled, String::new()),
+            StoreOutcome::Failed => self.mark_on(on, here, Sign::Failed, "failed".to_owned()),
+            StoreOutcome::Conflict => self.mark_on(on, here, Sign::Failed, "lock lost".to_owned()),
+            StoreOutcome::Dropped => self.mark_on(on, here, Sign::Cancelled, String::new()),
         }
     }
 }

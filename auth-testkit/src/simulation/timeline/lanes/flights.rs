@@ -1,68 +1,20 @@
-//! The lanes of a process's session and of its flights.
+//! The lane of a process's flights.
+//!
+//! A session tells its listeners what happens a little after it has happened. When a flight takes off and lands is known
+//! from the session's state; which it is, and how it ended, from what is told.
 
 use auth_core::Event;
 
-use super::super::super::record::What;
 use super::{Draft, Here, Key, Lane, Of, Own, Phase, Sign};
 use crate::simulation::timeline::say;
 
 impl Draft {
-    pub(super) fn session(&mut self, here: Here, what: &What) {
-        if let What::Told(event) = what {
-            return self.told(here, event);
-        }
-        let lane = self.lane(Of::Process(here.process, Own::Session));
-        match what {
-            What::Started => lane.mark(here, Sign::Started, String::new()),
-            What::SignIn { token } => lane.mark(here, Sign::SignIn, token.sign_in.to_string()),
-            What::SignOut => lane.mark(here, Sign::SignOut, String::new()),
-            What::Written { saved: false } => lane.mark(here, Sign::Failed, "not saved".to_owned()),
-            What::Leaked(_) => lane.mark(here, Sign::Leaked, String::new()),
-            What::State(state) => {
-                lane.finish(here, Key::State);
-                lane.begin(here, Key::State, Phase::State(*state), say::state(*state).to_owned());
-            }
-            What::Killed => {
-                lane.mark(here, Sign::Killed, String::new());
-                lane.finish_all(here);
-                self.killed(here);
-            }
-            _ => {}
-        }
-    }
-
-    /// What a process was doing ends with it. (Its calls of store and server tell their own ends.)
-    fn killed(&mut self, here: Here) {
-        for lane in self.requests(here.process) {
-            if !lane.open.is_empty() {
-                lane.finish_all(here);
-                lane.mark(here, Sign::Killed, String::new());
-            }
-        }
-        let lane = self.lane(Of::Process(here.process, Own::Flights));
-        while let Some(row) = lane.latest(|key, _| matches!(key, Key::Flight(_))) {
-            lane.mark_in(row, here, Sign::Killed, String::new());
-            lane.finish_all(here);
-        }
-    }
-
-    fn told(&mut self, here: Here, event: &Event) {
-        match event {
-            Event::Ended(_) => {
-                self.lane(Of::Process(here.process, Own::Session)).mark(here, Sign::Ended, String::new())
-            }
-            Event::SaveFailed { .. } => {
-                self.lane(Of::Process(here.process, Own::Session)).mark(here, Sign::Failed, "save".to_owned())
-            }
-            _ => self.lane(Of::Process(here.process, Own::Flights)).flew(here, event),
-        }
-    }
-
     /// Something that a flight does begins, or some of it ends: it is drawn within the flight.
     pub(super) fn part_begins(&mut self, here: Here, part: (Of, u32), phase: Phase, label: &str) {
         let lane = self.lane(Of::Process(here.process, Own::Flights));
-        if let Some(row) = lane.latest(|key, _| matches!(key, Key::Flight(_))) {
-            lane.begin_in(row, here, Key::Part(part.0, part.1), phase, label.to_owned());
+        let flight = lane.latest(|key, span| is_flight(key) && span.ended.is_none());
+        if flight.is_some() {
+            lane.begin_on(flight, here, Key::Part(part.0, part.1), phase, label.to_owned());
         }
     }
 
@@ -71,29 +23,54 @@ impl Draft {
     }
 }
 
+fn is_flight(key: Key) -> bool {
+    matches!(key, Key::Flight(_) | Key::Unnamed)
+}
+
 impl Lane {
-    fn flew(&mut self, here: Here, event: &Event) {
+    /// The flights that are up, as far as the session's state says.
+    fn up(&self) -> Vec<usize> {
+        let up = |(key, index): &(Key, usize)| is_flight(*key) && self.spans[*index].ended.is_none();
+        self.open.iter().filter(|open| up(open)).map(|(_, index)| *index).collect()
+    }
+
+    /// The session is refreshing. Which flight that is will be told.
+    pub(super) fn takes_off(&mut self, here: Here) {
+        if self.up().is_empty() {
+            self.begin(here, Key::Unnamed, Phase::Flight, "flight".to_owned());
+        }
+    }
+
+    /// The session is not refreshing any more. How the flight ended will be told.
+    pub(super) fn lands(&mut self, here: Here) {
+        // With two up, which there should not be, the state does not say whose end it is.
+        if let [index] = self.up()[..] {
+            self.spans[index].ends(here);
+        }
+    }
+
+    /// The process is killed.
+    pub(super) fn falls(&mut self, here: Here) {
+        for index in self.up() {
+            self.mark_on(Some(index), here, Sign::Killed, String::new());
+        }
+        self.finish_all(here);
+    }
+
+    pub(super) fn flew(&mut self, here: Here, event: &Event) {
         match event {
-            Event::RefreshStarted { flight, .. } => {
-                let label = format!("flight {flight}");
-                self.begin(here, Key::Flight(flight.get()), Phase::Flight, label);
-            }
+            Event::RefreshStarted { flight, .. } => self.started(here, flight.get()),
             Event::Refreshed { flight, stamp, .. } => {
-                self.landed(
-                    here,
-                    Key::Flight(flight.get()),
-                    Sign::Published,
-                    format!("stamp {}", say::stamp(*stamp)),
-                );
+                let label = format!("stamp {}", say::stamp(*stamp));
+                self.landed(here, Key::Flight(flight.get()), Sign::Published, label);
             }
             Event::RefreshFailed { flight, error } => {
-                self.landed(here, Key::Flight(flight.get()), Sign::Failed, error.kind().as_str().to_owned());
+                let label = error.kind().as_str().to_owned();
+                self.landed(here, Key::Flight(flight.get()), Sign::Failed, label);
             }
             // The flight that found the other identity has no event of its own.
             Event::IdentityChanged { .. } => {
-                while let Some((key, _)) =
-                    self.open.iter().copied().find(|(key, _)| matches!(key, Key::Flight(_)))
-                {
+                while let Some((key, _)) = self.open.iter().copied().find(|(key, _)| is_flight(*key)) {
                     self.landed(here, key, Sign::Failed, "other identity".to_owned());
                 }
             }
@@ -102,16 +79,30 @@ impl Lane {
         }
     }
 
-    /// A flight ends, and what it was doing with it.
+    fn started(&mut self, here: Here, flight: u64) {
+        let (key, label) = (Key::Flight(flight), format!("flight {flight}"));
+        match self.open.iter().position(|(key, _)| *key == Key::Unnamed) {
+            Some(at) => {
+                let index = self.open[at].1;
+                self.open[at].0 = key;
+                self.spans[index].label = label;
+                self.spans[index].began = here.index;
+            }
+            None => self.begin(here, key, Phase::Flight, label),
+        }
+    }
+
+    /// It is told how a flight ended: what it was doing ends with it.
     fn landed(&mut self, here: Here, key: Key, sign: Sign, label: String) {
-        let row = self.finish(here, key).unwrap_or(0);
-        let part = |(open, index): &(Key, usize)| {
-            matches!(open, Key::Part(..)).then_some(*open).filter(|_| self.spans[*index].row == row)
-        };
-        let parts: Vec<Key> = self.open.iter().filter_map(part).collect();
-        for part in parts {
+        let flight = self.latest(|open, _| open == key);
+        let known = flight.map(|index| &self.spans[index]).filter(|span| span.ended.is_some());
+        let here = Here { at: known.map_or(here.at, |span| span.to), ..here };
+        self.finish(here, key);
+        let is_part = |index: usize| flight.is_some() && self.spans[index].on == flight;
+        let parts = self.open.iter().filter(|(_, index)| is_part(*index)).map(|(part, _)| *part);
+        for part in parts.collect::<Vec<_>>() {
             self.finish(here, part);
         }
-        self.mark_in(row, here, sign, label);
+        self.mark_on(flight, here, sign, label);
     }
 }

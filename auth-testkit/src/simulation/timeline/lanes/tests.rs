@@ -153,6 +153,49 @@ fn a_flight_that_finds_another_identity_is_over() {
 }
 
 #[test]
+fn a_flight_is_as_long_as_its_session_is_refreshing_though_it_is_told_later() {
+    let [flight, _] = flights();
+    let mut scene = Scene::default();
+    scene.at(10).add(What::State(SessionState::Refreshing));
+    scene
+        .at(11)
+        .store(1, StoreOp::Load)
+        .at(12)
+        .store_done(1, StoreOp::Load, None)
+        .at(13)
+        .add(started(flight));
+    scene
+        .at(20)
+        .add(What::State(SessionState::Active))
+        .at(25)
+        .replayed(0, 3, 0)
+        .at(30)
+        .add(refreshed(flight, 1));
+
+    let lanes = lanes(&mut scene);
+
+    let flown = lane(&lanes, Of::Process(0, Own::Flights));
+    assert_eq!(phases(flown), [(Phase::Flight, 10, 20), (Phase::Loading, 11, 12)]);
+    assert_eq!((flown.spans[0].label.as_str(), signs(flown)), ("flight 1", vec![(Sign::Published, 20)]));
+}
+
+#[test]
+fn a_flight_whose_end_is_told_late_does_not_push_the_next_aside() {
+    let [first, second] = flights();
+    let mut scene = Scene::default();
+    scene.add(What::State(SessionState::Refreshing)).add(started(first));
+    scene.at(10).add(What::State(SessionState::Active));
+    scene.at(20).add(What::State(SessionState::Refreshing)).at(21).add(failed(first)).add(started(second));
+    scene.at(30).add(What::State(SessionState::Active)).at(31).add(refreshed(second, 0));
+
+    let lanes = lanes(&mut scene);
+
+    let flown = lane(&lanes, Of::Process(0, Own::Flights));
+    assert_eq!((flown.rows, phases(flown)), (1, vec![(Phase::Flight, 0, 10), (Phase::Flight, 20, 30)]));
+    assert_eq!(signs(flown), [(Sign::Failed, 10), (Sign::Published, 30)]);
+}
+
+#[test]
 fn two_flights_at_once_are_in_two_rows() {
     let [first, second] = flights();
     let mut scene = Scene::default();
