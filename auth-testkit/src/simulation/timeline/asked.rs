@@ -7,6 +7,8 @@ use super::super::plan::{Action, Plan, RequestKind};
 pub(super) struct Asked<'a> {
     /// The world counts from 1, in the order of time.
     steps: Vec<&'a Action>,
+    /// Whether there is more than one process.
+    pub(super) is_shared: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -16,7 +18,8 @@ impl<'a> Asked<'a> {
         let waits = |what: &&Action| {
             matches!(what, Action::Request { .. } | Action::Refresh { .. } | Action::AccessToken { .. })
         };
-        Self { steps: steps.iter().map(|step| &step.what).filter(waits).collect() }
+        let steps = steps.iter().map(|step| &step.what).filter(waits).collect();
+        Self { steps, is_shared: plan.session.processes > 1 }
     }
 
     fn step(&self, request: u32) -> Option<&'a Action> {

@@ -33,7 +33,7 @@ const LINEAR: u64 = 16;
 /// What a piece is at least, so that an order can be seen.
 const LEAST: u64 = 20;
 /// What a piece is in which time is left out.
-const CUT: u64 = 180;
+const CUT: u64 = 220;
 /// From here on, time is left out.
 const GAP: u64 = 1_000_000;
 

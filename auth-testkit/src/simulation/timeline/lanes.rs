@@ -1,18 +1,19 @@
 //! Lanes: who was busy with what, from when to when. Derived from the record alone; every rendering draws these.
 
 mod calls;
+mod draft;
 mod flights;
 mod requests;
 mod session;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use auth_core::SessionState;
+use auth_core::{Event, SessionState};
 
 use super::super::record::{Moment, Record, What};
 pub(super) use super::super::universe::OUTSIDE;
+use draft::{Draft, Key};
 
 /// All lanes of a run, in the order in which they are drawn: what is shared, then each process with what is its own.
 #[derive(Debug)]
@@ -144,152 +145,20 @@ pub(super) enum Sign {
     Healed,
 }
 
-/// What is open in a lane, so that its end finds it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Key {
-    /// A request has one span at a time.
-    Request,
-    Flight(u64),
-    /// A flight whose number has not been told yet.
-    Unnamed,
-    /// What a flight does: a call of the store or of the token endpoint.
-    Part(Of, u32),
-    Call(u32),
-    Lock,
-    State,
-}
-
 impl Lanes {
     /// The lanes of a record that ends at `end`, or with its last moment.
     pub(super) fn new(record: &Record, end: Duration) -> Self {
-        let last = record.moments.iter().map(|moment| moment.at).max().unwrap_or_default();
-        let mut lanes = Draft::default();
+        let mut draft = Draft::default();
         for (index, moment) in record.moments.iter().enumerate() {
-            lanes.add(index, moment);
+            draft.add(index, moment);
         }
+        let last = record.moments.iter().map(|moment| moment.at).max().unwrap_or_default();
         let end = last.max(end);
-        let mut all: Vec<Lane> = lanes.lanes.into_values().collect();
-        for lane in &mut all {
-            lane.close(end);
-        }
-        all.retain(|lane| lane.reach().is_some());
-        Self { all, end }
+        Self { all: draft.close(end), end }
     }
-}
-
-/// Lanes that are being filled.
-#[derive(Default)]
-struct Draft {
-    lanes: BTreeMap<Of, Lane>,
-}
-
-impl Draft {
-    fn lane(&mut self, of: Of) -> &mut Lane {
-        self.lanes.entry(of).or_insert_with(|| Lane::new(of))
-    }
-
-    fn add(&mut self, index: usize, moment: &Moment) {
-        let here = Here { index, at: moment.at, process: moment.process };
-        match Of::moment(moment) {
-            of @ Of::World => {
-                let sign = match moment.what {
-                    What::Healed => Sign::Healed,
-                    _ => Sign::Meddled,
-                };
-                self.lane(of).mark(here, sign, String::new());
-            }
-            Of::Endpoint | Of::Store => self.call(here, &moment.what),
-            Of::Process(_, Own::Request(request)) => self.request(here, request, &moment.what),
-            Of::Process(_, Own::Session | Own::Flights) => self.session(here, &moment.what),
-        }
-    }
-
-    /// The lanes of this process's requests.
-    fn requests(&mut self, process: u32) -> impl Iterator<Item = &mut Lane> {
-        let (first, last) =
-            (Of::Process(process, Own::Request(0)), Of::Process(process, Own::Request(u32::MAX)));
-        self.lanes.range_mut(first..=last).map(|(_, lane)| lane)
-    }
-}
-
-/// The moment that is being drawn.
-#[derive(Clone, Copy)]
-struct Here {
-    index: usize,
-    at: Duration,
-    process: u32,
 }
 
 impl Lane {
-    fn new(of: Of) -> Self {
-        Self { of, spans: Vec::new(), marks: Vec::new(), rows: 1, open: Vec::new() }
-    }
-
-    fn begin(&mut self, here: Here, key: Key, phase: Phase, label: String) {
-        self.begin_on(None, here, key, phase, label);
-    }
-
-    /// Something begins, as a part of this span.
-    fn begin_on(&mut self, on: Option<usize>, here: Here, key: Key, phase: Phase, label: String) {
-        self.open.push((key, self.spans.len()));
-        let Here { index, at, process } = here;
-        let span = Span { from: at, to: at, phase, process, row: 0, label, began: index, ended: None, on };
-        self.spans.push(span);
-    }
-
-    /// What is open under this key ends; which that is.
-    fn finish(&mut self, here: Here, key: Key) -> Option<usize> {
-        let at = self.open.iter().position(|(open, _)| *open == key)?;
-        let (_, index) = self.open.remove(at);
-        self.spans[index].ends(here);
-        Some(index)
-    }
-
-    /// Everything that is open ends.
-    fn finish_all(&mut self, here: Here) {
-        for (_, index) in std::mem::take(&mut self.open) {
-            self.spans[index].ends(here);
-        }
-    }
-
-    /// The latest of those that are open.
-    fn latest(&self, is: impl Fn(Key, &Span) -> bool) -> Option<usize> {
-        let mut open = self.open.iter().rev();
-        open.find(|(key, index)| is(*key, &self.spans[*index])).map(|(_, index)| *index)
-    }
-
-    fn mark(&mut self, here: Here, sign: Sign, label: String) {
-        self.mark_on(None, here, sign, label);
-    }
-
-    fn mark_on(&mut self, on: Option<usize>, here: Here, sign: Sign, label: String) {
-        self.marks.push(Mark { at: here.at, sign, row: 0, label, moment: here.index, on });
-    }
-
-    /// The record is over: everything gets its row, and what took no time at all and says nothing goes.
-    fn close(&mut self, end: Duration) {
-        for (_, index) in self.open.drain(..) {
-            let span = &mut self.spans[index];
-            if span.ended.is_none() {
-                span.to = end;
-            }
-        }
-        // Until when each row is taken.
-        let mut taken: Vec<Duration> = Vec::new();
-        for span in self.spans.iter_mut().filter(|span| span.on.is_none()) {
-            span.row = taken.iter().position(|until| *until <= span.from).unwrap_or(taken.len());
-            taken.resize(taken.len().max(span.row + 1), Duration::ZERO);
-            taken[span.row] = if span.ended.is_some() { span.to } else { Duration::MAX };
-        }
-        self.rows = taken.len().max(1);
-        let rows: Vec<usize> = self.spans.iter().map(|span| span.row).collect();
-        let row = |on: Option<usize>| on.map(|on| rows[on]);
-        self.spans.iter_mut().for_each(|span| span.row = row(span.on).unwrap_or(span.row));
-        self.marks.iter_mut().for_each(|mark| mark.row = row(mark.on).unwrap_or(0));
-        self.marks.sort_by_key(|mark| mark.at);
-        self.spans.retain(|span| span.phase != Phase::Queued || span.to > span.from);
-    }
-
     /// From its first moment to its last.
     pub(super) fn reach(&self) -> Option<(Duration, Duration)> {
         let spans = self.spans.iter().map(|span| (span.from, span.to));
@@ -298,17 +167,9 @@ impl Lane {
     }
 }
 
-impl Span {
-    fn ends(&mut self, here: Here) {
-        (self.to, self.ended) = (here.at, Some(here.index));
-    }
-}
-
 impl Of {
     /// Whose lane a moment is in.
     pub(super) fn moment(moment: &Moment) -> Self {
-        use auth_core::Event;
-
         let own = match &moment.what {
             What::Meddled(_) | What::Healed => return Self::World,
             What::Presented { .. }

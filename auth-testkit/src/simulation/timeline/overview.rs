@@ -115,7 +115,7 @@ impl Draft {
         let lines = ticks.iter().map(|(column, _)| (*column, "|".to_owned()));
         let gaps = self.gaps().filter(|(from, to, _)| from < to).map(|(from, to, time)| {
             let room = to - from;
-            let text = format!("({})", say::about(time));
+            let text = format!("{}s", time.as_secs());
             let text = if text.chars().count() <= room { text } else { String::new() };
             (from, format!("{text:~^room$}"))
         });

@@ -147,7 +147,7 @@ pub(super) fn sentence(moment: &Moment, asked: &Asked<'_>) -> String {
         What::State(SessionState::Ended(reason)) => format!("state: ended, {reason}"),
         What::State(state) => format!("state: {}", self::state(*state)),
         // Of what the plan does, this is for one process.
-        What::Meddled(words) if words.starts_with("the next") => {
+        What::Meddled(words) if asked.is_shared && words.starts_with("the next") => {
             format!("{}: {words}", process(moment.process))
         }
         What::Meddled(words) => words.clone(),

@@ -63,7 +63,11 @@ impl<'a> Timeline<'a> {
         let asked = Asked::new(&self.run.plan);
         let mut before: Option<Duration> = None;
         let mut moments = self.shown().iter().peekable();
+        let mut broken = self.run.violation.as_ref();
         while let Some(moment) = moments.next() {
+            if let Some(violation) = broken.take_if(|violation| violation.at < moment.at) {
+                Self::broken(violation, f)?;
+            }
             let pause = before.map(|before| moment.at.saturating_sub(before));
             if let Some(pause) = pause.filter(|pause| *pause >= PAUSE) {
                 writeln!(f, "{:>15}  ... {} later", "", say::about(pause))?;
@@ -83,10 +87,12 @@ impl<'a> Timeline<'a> {
             writeln!(f, "{time:>15}  {who:<14}  {what}")?;
             before = Some(moment.at);
         }
-        if let Some(Violation { invariant, message, at, .. }) = &self.run.violation {
-            writeln!(f, "{:>15}  {:<14}  {invariant}: {message}", clock(*at), "BROKEN")?;
-        }
-        Ok(())
+        broken.map_or(Ok(()), |violation| Self::broken(violation, f))
+    }
+
+    fn broken(violation: &Violation, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Violation { invariant, message, at, .. } = violation;
+        writeln!(f, "{:>15}  {:<14}  {invariant}: {message}", clock(*at), "BROKEN")
     }
 
     /// The plan in one line, to be copied. Only of what has to be run again.

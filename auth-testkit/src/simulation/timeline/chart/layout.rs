@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::super::axis::Axis;
 use super::super::lanes::{OUTSIDE, Of};
-use super::row::Row;
 
 /// Tenths of a pixel: whole numbers are the same everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,7 +22,7 @@ pub(super) const ROW: Px = px(16);
 /// How high a line of text is.
 pub(super) const LINE: Px = px(14);
 /// How many rows the plan's words may take.
-pub(super) const PLAN_ROWS: usize = 6;
+pub(super) const PLAN_ROWS: usize = 8;
 /// Above each process, its name.
 const TITLE: Px = px(20);
 /// The times, above everything.
@@ -93,7 +92,7 @@ impl Layout {
     }
 
     pub(super) fn processes(&self) -> usize {
-        self.titles.len().saturating_sub(1)
+        self.titles.iter().filter(|(_, process, _)| process.is_some()).count()
     }
 
     /// From the top to the bottom of what is this process's.
@@ -131,24 +130,11 @@ impl Layout {
         let place = i128::from((x - SIDE).0.clamp(0, way)) * i128::from(axis.length()) / i128::from(way);
         place as u64
     }
-
-    /// Where words of this width go that are about what stands at `x`: in the first row with room, to its right or to
-    /// its left.
-    pub(super) fn plan_place(&self, rows: &[Row], x: Px, width: Px) -> (Px, usize) {
-        let right = x - px(6);
-        let left = if right + width > self.width { x + px(6) - width } else { right };
-        let row = rows.iter().position(|row| row.is_free(left, left + width));
-        (left, row.unwrap_or(rows.len() - 1))
-    }
 }
 
 impl Band {
     pub(super) fn class(&self) -> &'static str {
         if self.odd { "odd" } else { "even" }
-    }
-
-    pub(super) fn rows(&self, row: Px) -> usize {
-        usize::try_from(self.height.0 / row.0).unwrap_or(1).max(1)
     }
 }
 
@@ -156,6 +142,12 @@ fn process(of: Of) -> Option<u32> {
     match of {
         Of::Process(process, _) => Some(process),
         Of::World | Of::Endpoint | Of::Store => None,
+    }
+}
+
+impl Px {
+    pub(super) fn half(self) -> Self {
+        Self(self.0 / 2)
     }
 }
 

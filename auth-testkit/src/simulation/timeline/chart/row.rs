@@ -1,6 +1,7 @@
 //! A row: what is taken of it, and which words still find room.
 
-use super::super::markup::{Attribute, Markup};
+use super::super::markup::Markup;
+use super::draw::{self, Anchor};
 use super::layout::{Px, px};
 
 #[derive(Clone, Debug, Default)]
@@ -33,9 +34,9 @@ impl Row {
         self.taken.iter().all(|(start, end)| *end <= from || to <= *start)
     }
 
-    pub(super) fn inside(&mut self, from: Px, room: Px, words: String, on_light: bool) {
+    pub(super) fn inside(&mut self, class: &'static str, from: Px, room: Px, words: String) {
         if !words.is_empty() && width(&words) + px(4) <= room {
-            self.inside.push((from + px(3), words, if on_light { "by" } else { "in" }));
+            self.inside.push((from + px(3), words, class));
         }
     }
 
@@ -53,12 +54,11 @@ impl Row {
     pub(super) fn labels(mut self, out: &mut Markup, top: Px) {
         let y = top + px(11);
         for (x, words, class) in std::mem::take(&mut self.inside) {
-            out.leaf("text", &[("class", &class), ("x", &x), ("y", &y)], words);
+            draw::text(out, class, (x, y), Anchor::Start, words);
         }
         for Beside { from, to, words } in std::mem::take(&mut self.beside) {
-            if from >= px(0) && self.is_free(from, to) {
-                let attributes: [Attribute<'_>; 3] = [("class", &"by"), ("x", &from), ("y", &y)];
-                out.leaf("text", &attributes, words);
+            if !words.is_empty() && from >= px(0) && self.is_free(from, to) {
+                draw::text(out, "by", (from, y), Anchor::Start, words);
                 self.take(from, to);
             }
         }

@@ -2,7 +2,8 @@
 
 use super::super::lanes::{Of, Phase};
 use super::super::legend::{Group, Look};
-use super::super::markup::{Attribute, Markup};
+use super::super::markup::Markup;
+use super::draw::{self, Area};
 use super::layout::{Px, px};
 
 /// Where a phase's bar begins in its row, and how high it is.
@@ -20,25 +21,26 @@ pub(super) fn bar(phase: Phase, of: Of) -> (Px, Px) {
     }
 }
 
+/// Whether words on it have to be dark.
+pub(super) fn is_light(phase: Phase) -> bool {
+    matches!(phase, Phase::State(_) | Phase::Locking | Phase::Clearing)
+}
+
 /// A small picture of it, for the legend.
 pub(super) fn swatch(out: &mut Markup, look: Look) {
-    let of_marks = look.group == Group::Marks;
-    let width = if of_marks { px(16) } else { px(26) };
+    let is_mark = look.group == Group::Marks;
+    let width = if is_mark { px(16) } else { px(26) };
     out.element("svg", &[("width", &width), ("height", &px(16))], |out| {
-        if of_marks {
-            let shape = format!("#{}", look.name);
-            out.empty("use", &[("href", &shape), ("x", &px(8)), ("y", &px(8))]);
-        } else {
-            let (top, height) = match look.name {
-                "queued" => (px(5), px(6)),
-                "parked" => (px(7), px(2)),
-                "holding" => (px(7), px(3)),
-                _ => (px(2), px(12)),
-            };
-            let attributes: [Attribute<'_>; 5] =
-                [("class", &look.name), ("x", &px(1)), ("y", &top), ("width", &px(24)), ("height", &height)];
-            out.empty("rect", &attributes);
+        if is_mark {
+            return draw::shape(out, look.name, (px(8), px(8)), "");
         }
+        let (y, height) = match look.name {
+            "queued" => (px(5), px(6)),
+            "parked" => (px(7), px(2)),
+            "holding" => (px(7), px(3)),
+            _ => (px(2), px(12)),
+        };
+        draw::area(out, look.name, Area { x: px(1), y, width: px(24), height });
     });
 }
 

@@ -1,7 +1,8 @@
 //! The lanes of the store and of the token endpoint: one span for each call.
 
 use super::super::super::record::{StoreOp, StoreOutcome, What};
-use super::{Draft, Here, Key, Lane, Of, Phase, Sign};
+use super::draft::{Draft, Here, Key};
+use super::{Lane, Of, Phase, Sign};
 use crate::simulation::timeline::say;
 
 impl Draft {

@@ -5,7 +5,8 @@
 
 use auth_core::Event;
 
-use super::{Draft, Here, Key, Lane, Of, Own, Phase, Sign};
+use super::draft::{Draft, Here, Key};
+use super::{Lane, Of, Own, Phase, Sign};
 use crate::simulation::timeline::say;
 
 impl Draft {

@@ -1,7 +1,8 @@
 //! The lanes of requests, and of the other calls that wait.
 
 use super::super::super::record::What;
-use super::{Draft, Here, Key, Of, Own, Phase, Sign};
+use super::draft::{Draft, Here, Key};
+use super::{Of, Own, Phase, Sign};
 use crate::simulation::timeline::say;
 
 impl Draft {

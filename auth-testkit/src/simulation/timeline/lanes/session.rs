@@ -3,7 +3,8 @@
 use auth_core::{Event, SessionState};
 
 use super::super::super::record::What;
-use super::{Draft, Here, Key, Of, Own, Phase, Sign};
+use super::draft::{Draft, Here, Key};
+use super::{Of, Own, Phase, Sign};
 use crate::simulation::timeline::say;
 
 impl Draft {
