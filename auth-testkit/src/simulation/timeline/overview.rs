@@ -94,13 +94,15 @@ impl Draft {
         let place = |column: usize| column as u64 * self.axis.length() / (WIDTH as u64 - 1);
         let mut ticks = vec![(0, say::time(self.first))];
         let mut next = TICK;
-        while next + TICK / 2 < WIDTH {
+        while next < WIDTH {
             let at = self.axis.round(place(next), place(next + TICK / 3));
             let column = self.column(at).max(next);
             next = column + TICK;
+            let time = say::time(at);
             // Within a gap no time is worth its name.
-            if self.gaps().all(|gap| column <= gap.0 || gap.1 <= column) {
-                ticks.push((column, say::time(at)));
+            let is_away = self.gaps().all(|gap| column <= gap.0 || gap.1 <= column);
+            if is_away && column + time.chars().count() <= WIDTH {
+                ticks.push((column, time));
             }
         }
         ticks
@@ -174,5 +176,80 @@ impl Overview {
             line.push_str(&entry);
         }
         if line.is_empty() { Ok(()) } else { writeln!(f, "{name:NAMES$} {line}") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scenes;
+    use super::*;
+
+    /// The overview of the storm from one time to another, in microseconds.
+    fn storm(from: u64, to: u64) -> String {
+        let run = scenes::storm();
+        let lanes = Lanes::new(&run.record, Duration::ZERO);
+        let range = Duration::from_micros(from)..=Duration::from_micros(to);
+        let times = run.record.moments.iter().map(|moment| moment.at).filter(|at| range.contains(at));
+        Overview::new(&lanes, times, None).to_string()
+    }
+
+    fn line<'a>(overview: &'a str, name: &str) -> &'a str {
+        overview.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{overview}"))
+    }
+
+    /// The letters of a line, each once where it stands beside itself.
+    fn letters(line: &str) -> String {
+        let mut letters: Vec<char> = line.trim().chars().collect();
+        letters.dedup();
+        letters.into_iter().collect()
+    }
+
+    #[test]
+    fn a_line_is_a_request_from_left_to_right() {
+        let overview = storm(0, 100_000_000);
+
+        assert_eq!(letters(line(&overview, "p0 request 1 ")), "s4qr+");
+        assert_eq!(letters(line(&overview, "p0 request 8 ")), "s4r+", "its 401 came when all was over");
+        assert_eq!(letters(line(&overview, "p0 flights")), "awfP");
+        assert_eq!(letters(line(&overview, "p0 session")), ">I=~=");
+        assert!(overview.contains("~89s~"), "{overview}");
+    }
+
+    #[test]
+    fn requests_are_released_one_after_the_other() {
+        let overview = storm(90_000_000, 100_000_000);
+        let released = |request: u32| line(&overview, &format!("p0 request {request} ")).find('r').unwrap();
+
+        assert!((1..7).all(|request| released(request) <= released(request + 1)), "{overview}");
+        assert!(released(1) < released(7));
+    }
+
+    #[test]
+    fn only_what_is_in_the_picture_is_explained() {
+        let overview = storm(0, 100_000_000);
+
+        assert!(overview.contains("requests:       s sent · q waits for a token · r sent again\n"));
+        assert!(!overview.contains("dropped") && !overview.contains("killed"));
+    }
+
+    #[test]
+    fn requests_of_another_time_are_left_out() {
+        let overview = storm(0, 80_000_000);
+
+        assert!(!overview.contains("p0 request") && overview.contains("p0 session"));
+        assert!(overview.contains("(8 requests of other times are left out)"));
+    }
+
+    #[test]
+    fn a_violation_is_marked_below_all() {
+        let run = scenes::broken();
+        let at = run.violation.as_ref().unwrap().at;
+        let lanes = Lanes::new(&run.record, at);
+
+        let times = run.record.moments.iter().map(|moment| moment.at);
+        let overview = Overview::new(&lanes, times, Some(at)).to_string();
+
+        let mark = overview.lines().find(|line| line.trim() == "!").unwrap();
+        assert_eq!(mark.chars().count(), NAMES + 1 + WIDTH, "it is the last moment");
     }
 }

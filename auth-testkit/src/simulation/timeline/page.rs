@@ -104,3 +104,6 @@ fn moments(out: &mut Markup, run: &Run) {
         });
     });
 }
+
+#[cfg(test)]
+mod tests;

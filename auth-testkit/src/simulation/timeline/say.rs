@@ -235,9 +235,9 @@ fn told(event: &Event) -> String {
         Event::SignedOut { epoch } => format!("signed out, epoch {epoch}"),
         Event::IdentityChanged { epoch } => format!("follows another's sign-in, epoch {epoch}"),
         Event::RefreshStarted { cause, .. } => match cause {
-            Cause::Proactive => "starts: the token has expired, or soon will".to_owned(),
-            Cause::Rejected => "starts: the token was rejected".to_owned(),
-            Cause::Forced => "starts: somebody asked for it".to_owned(),
+            Cause::Proactive => "starts (the token has expired, or soon will)".to_owned(),
+            Cause::Rejected => "starts (the token was rejected)".to_owned(),
+            Cause::Forced => "starts (somebody asked for it)".to_owned(),
             _ => "starts".to_owned(),
         },
         Event::AttemptFailed { attempt, error, .. } => {
@@ -253,7 +253,7 @@ fn told(event: &Event) -> String {
         }
         Event::RefreshFailed { error, .. } => format!("fails: {}", error.kind().as_str()),
         Event::Draining => "draining: the refresh token is dead".to_owned(),
-        Event::Ended(ended) => format!("the session ends: {}", ended.reason),
+        Event::Ended(ended) => format!("ended, {}", ended.reason),
         Event::Replayed { ticket: Some(ticket), .. } => format!("replays ticket {ticket}"),
         Event::Replayed { ticket: None, .. } => "a request is replayed out of line".to_owned(),
         Event::QueueOpened { .. } => "the queue opens: the first in line was not polled".to_owned(),

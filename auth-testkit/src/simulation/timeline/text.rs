@@ -133,42 +133,88 @@ fn clock(at: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::scenes;
+    use super::*;
+    use crate::simulation::{Plan, Simulation};
 
     #[test]
-    fn look() {
-        println!("{}", scenes::storm().timeline());
-        println!("{}", scenes::broken().timeline());
-        if let Ok(dir) = std::env::var("LOOK") {
-            std::fs::write(format!("{dir}/storm.html"), scenes::storm().html()).unwrap();
-            std::fs::write(format!("{dir}/broken.html"), scenes::broken().html()).unwrap();
-            let simulation = crate::simulation::Simulation::new();
-            for seed in [1, 3, 7, 42, 101, 200, 333] {
-                let run = simulation.run(&simulation.plan(seed));
-                println!(
-                    "seed {seed}: {} moments, {} requests",
-                    run.record.moments.len(),
-                    run.counts().requests
-                );
-                std::fs::write(format!("{dir}/seed{seed}.html"), run.html()).unwrap();
-                std::fs::write(format!("{dir}/seed{seed}.txt"), run.timeline().to_string()).unwrap();
-            }
-            for fault in auth_core::Fault::ALL {
-                let simulation = crate::simulation::Simulation::new()
-                    .session(move |parts| parts.builder(parts.refresher()).plant(fault));
-                let Some((seed, run)) = simulation.seeds(0..300).first_failure else {
-                    println!("{fault}: nothing");
-                    continue;
-                };
-                let short = simulation.run(&simulation.shrink(&run.plan));
-                println!(
-                    "{fault}: seed {seed}: {} and {}",
-                    run.record.moments.len(),
-                    short.record.moments.len()
-                );
-                for (name, run) in [("whole", run), ("short", short)] {
-                    std::fs::write(format!("{dir}/{fault}-{name}.html"), run.html()).unwrap();
-                    std::fs::write(format!("{dir}/{fault}-{name}.txt"), run.timeline().to_string()).unwrap();
-                }
+    fn the_same_run_is_the_same_text() {
+        let simulation = Simulation::new();
+        let plan = simulation.plan(3);
+        let text = || simulation.run(&plan).timeline().to_string();
+
+        assert_eq!(text(), text());
+    }
+
+    #[test]
+    fn what_was_broken_comes_first_and_how_to_run_it_again() {
+        let run = scenes::broken();
+
+        let text = run.timeline().to_string();
+
+        let mut lines = text.lines();
+        assert_eq!(lines.next(), Some("BROKEN: no-reuse"));
+        assert_eq!(lines.next(), Some(format!("  {}", run.violation.clone().unwrap().message).as_str()));
+        assert!(text.contains("To run it again: give the plan below"));
+        let plan = text.lines().last().unwrap();
+        assert_eq!(Plan::from_json(plan).unwrap(), run.plan);
+    }
+
+    #[test]
+    fn moments_are_sentences_and_what_happens_at_once_stands_together() {
+        let text = scenes::broken().timeline().to_string();
+
+        let part = "
+       2.000 ms  p0 request 1    is answered 401
+                 p0 flight 1     told: starts (the token was rejected)
+                 p0 endpoint     r2 of sign-in 1 is presented (call 1)
+       2.500 ms  p0 request 2    is answered 401
+       3.000 ms  p0 request 3    is dropped by its caller
+       4.000 ms  p0 endpoint     exchanged for a3 and r4 (call 1)
+       6.000 ms  p0 endpoint     the answer arrives (call 1)
+                 p0 store        save of a3 begins (call 2)
+";
+        assert!(text.contains(part), "{text}");
+        let text = scenes::storm().timeline().to_string();
+        assert!(text.contains("  p0 request 1    is answered 200; has its result: 200\n"), "and in one line");
+    }
+
+    #[test]
+    fn a_violation_stands_where_it_was_noticed() {
+        let mut run = scenes::broken();
+        run.violation.as_mut().unwrap().at = Duration::from_micros(3_500);
+
+        let text = run.timeline().to_string();
+
+        let at = |what: &str| text.rfind(what).unwrap_or_else(|| panic!("{what} is in\n{text}"));
+        assert!(at("is dropped by its caller") < at("no-reuse: r2"));
+        assert!(at("no-reuse: r2") < at("exchanged for a3"));
+        assert!(text.contains("3.500 ms  BROKEN"));
+    }
+
+    #[test]
+    fn a_pause_is_told() {
+        let text = scenes::storm().timeline().to_string();
+
+        assert!(text.contains("... 89.9 s later\n   90000.000 ms  the plan"), "{text}");
+    }
+
+    #[test]
+    fn of_a_long_run_the_end_is_shown_unless_it_is_asked_for_whole() {
+        let run = scenes::storm();
+        let (all, last) = (run.timeline().whole().to_string(), run.timeline().last(10).to_string());
+
+        assert!(all.contains("the process starts") && !all.contains("not shown"));
+        assert!(last.contains("... 63 earlier moments are not shown"));
+        assert!(!last.contains("sign_in is called") && last.contains("p0 request 8    is answered 200"));
+    }
+
+    #[test]
+    fn a_terminal_is_wide_enough() {
+        let simulation = Simulation::new();
+        for seed in 0..40 {
+            let text = simulation.run(&simulation.plan(seed)).timeline().to_string();
+            for line in text.lines() {
+                assert!(line.chars().count() <= 112, "seed {seed}: {line}");
             }
         }
     }
