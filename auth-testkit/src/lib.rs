@@ -16,7 +16,8 @@
 //! And over a real socket: [`server::TestServer`] (feature `server`, on by default), an authorization server and a resource
 //! server in one, with rotation, reuse detection and every kind of bad answer.
 //!
-//! Whether a transport of your own keeps the contract of its trait: [`conformance::transport`](fn@conformance::transport).
+//! Whether a part of your own keeps the contract of its trait: [`conformance::token_store`](fn@conformance::token_store),
+//! [`conformance::transport`](fn@conformance::transport).
 //!
 //! A scripted part and its handle come as a pair. The part goes into what is tested; each call that arrives at it
 //! becomes a value, which the test takes from the handle, looks at, and answers when it likes.
@@ -63,7 +64,8 @@
 //! As everywhere in this framework, no `Debug` shows the text of a token. To compare texts, ask for them.
 
 mod arrivals;
-#[cfg(feature = "server")]
+// Its clauses run on threads of their own.
+#[cfg(not(any(target_arch = "wasm32", auth_local)))]
 pub mod conformance;
 mod lock;
 mod overlap;

@@ -24,7 +24,7 @@ pub use plan::{
     Action, ApiFault, Elsewhere, Fate, InvalidPlan, Plan, RequestKind, ServerPlan, SessionPlan, Step,
     StoreFault, TokenFault,
 };
-pub use record::{Moment, Record, Refusal, StoreOp, StoreOutcome, Token, What};
+pub use record::{Moment, Pair, Record, Refusal, StoreOp, StoreOutcome, Token, What};
 pub use report::Report;
 pub use run::{Counts, Run, Violation};
 pub use runtime::SimulatedRuntime;

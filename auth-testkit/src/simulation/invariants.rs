@@ -50,12 +50,12 @@ pub trait Invariant: Send {
     /// A sentence: what happened that must not happen.
     fn see(&mut self, moment: &Moment) -> Result<(), String>;
 
-    /// The run is over, everybody had all the time in the world, and nothing went wrong lately.
+    /// Nothing new was begun for longer than all deadlines together: twice before the end of a run, and at its end.
     ///
     /// # Errors
     ///
     /// A sentence: what is not as it should be.
-    fn finish(&mut self) -> Result<(), String> {
+    fn at_rest(&mut self) -> Result<(), String> {
         Ok(())
     }
 }
@@ -124,12 +124,12 @@ impl Watch {
         }
     }
 
-    pub(super) fn finish(&mut self, panics: usize) -> Result<(), Broken> {
+    pub(super) fn at_rest(&mut self, panics: usize) -> Result<(), Broken> {
         if panics > 0 {
             return Err(("no-panic".to_owned(), format!("{panics} tasks panicked")));
         }
         for invariant in &mut self.all {
-            invariant.finish().map_err(|message| (invariant.name().to_owned(), message))?;
+            invariant.at_rest().map_err(|message| (invariant.name().to_owned(), message))?;
         }
         Ok(())
     }

@@ -111,10 +111,20 @@ pub enum Action {
         /// In milliseconds.
         ms: u64,
     },
+    /// No write of the store succeeds for so long: a full disk.
+    DiskFull {
+        /// In milliseconds.
+        ms: u64,
+    },
     /// What becomes of this process's next token request.
     NextToken(TokenFault),
-    /// What becomes of this process's next call of the store.
-    NextStore(StoreFault),
+    /// What becomes of this process's next call of the store of that kind.
+    NextStore {
+        /// Which kind.
+        on: StoreCall,
+        /// What.
+        fault: StoreFault,
+    },
     /// What becomes of this process's next request to the API.
     NextApi(ApiFault),
     /// Another program does something to the store.
@@ -191,6 +201,21 @@ pub enum TokenFault {
     ShortLived(u64),
     /// No new refresh token, this once.
     KeepRefresh,
+}
+
+/// A kind of call of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum StoreCall {
+    /// Any.
+    Any,
+    /// `load`
+    Load,
+    /// `save` or `clear`
+    Write,
+    /// `lock`
+    Lock,
 }
 
 /// What becomes of a call of the store.
@@ -283,8 +308,12 @@ impl Action {
         match self {
             Self::Request { .. } | Self::Refresh { .. } | Self::AccessToken { .. } => false,
             Self::SignIn | Self::SignOut | Self::ExpireAccess => false,
-            Self::Kill | Self::RevokeFamily | Self::Outage { .. } | Self::Elsewhere(_) => true,
-            Self::NextToken(_) | Self::NextStore(_) | Self::NextApi(_) => true,
+            Self::Kill
+            | Self::RevokeFamily
+            | Self::Outage { .. }
+            | Self::DiskFull { .. }
+            | Self::Elsewhere(_) => true,
+            Self::NextToken(_) | Self::NextStore { .. } | Self::NextApi(_) => true,
             Self::StealLock | Self::JumpWall { .. } => true,
         }
     }
@@ -302,8 +331,9 @@ impl fmt::Display for Action {
             Self::ExpireAccess => f.write_str("the servers forget all access tokens"),
             Self::RevokeFamily => f.write_str("the server revokes the family"),
             Self::Outage { ms } => write!(f, "the token endpoint is down for {ms} ms"),
+            Self::DiskFull { ms } => write!(f, "no write of the store succeeds for {ms} ms"),
             Self::NextToken(fault) => write!(f, "the next token request: {fault:?}"),
-            Self::NextStore(fault) => write!(f, "the next store call: {fault:?}"),
+            Self::NextStore { on, fault } => write!(f, "the next call of the store ({on:?}): {fault:?}"),
             Self::NextApi(fault) => write!(f, "the next API request: {fault:?}"),
             Self::Elsewhere(what) => write!(f, "another program: {what:?}"),
             Self::StealLock => f.write_str("the holder of the store's lock loses it"),

@@ -155,8 +155,8 @@ pub enum What {
     Unlocked,
     /// The store holds something else now.
     Stored {
-        /// The pair's refresh token; `None`: it is empty.
-        pair: Option<Token>,
+        /// The pair; `None`: it is empty.
+        pair: Option<Pair>,
     },
     /// The session told its listeners.
     Told(Event),
@@ -193,16 +193,25 @@ pub enum Refusal {
     Unknown,
 }
 
+/// An access token with its refresh token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pair {
+    /// The access token.
+    pub access: Token,
+    /// The refresh token.
+    pub refresh: Option<Token>,
+}
+
 /// A call of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreOp {
     /// `load`
     Load,
-    /// `save`, of the pair with this refresh token and this access token.
+    /// `save`
     Save {
-        /// The access token.
-        access: Token,
+        /// Of what.
+        pair: Pair,
     },
     /// `clear`
     Clear,
@@ -214,8 +223,8 @@ pub enum StoreOp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreOutcome {
-    /// It did what it should. A `load` found the pair with this access token, or nothing.
-    Done(Option<Token>),
+    /// It did what it should. A `load` found this pair, or nothing.
+    Done(Option<Pair>),
     /// It failed.
     Failed,
     /// The lock had been lost.

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use auth_core::{StoreError, StoreGuard, TokenStore, Tokens, async_trait};
 use futures::channel::oneshot;
 
-use super::plan::StoreFault;
-use super::record::{StoreOp, StoreOutcome, Token, What};
+use super::plan::{StoreCall, StoreFault};
+use super::record::{Pair, StoreOp, StoreOutcome, Token, What};
 use super::secret;
 use super::universe::{OUTSIDE, Universe, Who};
 use crate::lock::lock;
@@ -78,8 +78,9 @@ impl SimulatedStore {
         act: impl FnOnce(&mut Inside) -> Option<Tokens>,
     ) -> Result<Option<Tokens>, StoreError> {
         let mut call = self.begin(op);
-        let fault = self.fault().await;
-        if fault == Some(StoreFault::Fails) {
+        let fault = self.fault(op).await;
+        let full = op != StoreOp::Load && self.who.process != OUTSIDE && self.universe.is_full();
+        if full || fault == Some(StoreFault::Fails) {
             return Err(call.end(StoreOutcome::Failed));
         }
         if fault == Some(StoreFault::KilledBefore) {
@@ -93,7 +94,7 @@ impl SimulatedStore {
         }
         let found = act(&mut lock(self.place()));
         if op != StoreOp::Load {
-            self.universe.record(self.who.process, What::Stored { pair: found.as_ref().and_then(access) });
+            self.universe.record(self.who.process, What::Stored { pair: found.as_ref().and_then(pair) });
         }
         match fault {
             Some(StoreFault::LiesAboutFailing) => return Err(call.end(StoreOutcome::Failed)),
@@ -103,16 +104,16 @@ impl SimulatedStore {
             }
             _ => {}
         }
-        call.end(StoreOutcome::Done(found.as_ref().and_then(access)));
+        call.end(StoreOutcome::Done(found.as_ref().and_then(pair)));
         Ok(found)
     }
 
     /// Waits as long as the call takes, and says what else is wrong with it.
-    async fn fault(&self) -> Option<StoreFault> {
+    async fn fault(&self, op: StoreOp) -> Option<StoreFault> {
         if self.who.process == OUTSIDE {
             return None;
         }
-        let fault = self.universe.next_store(self.who.slot);
+        let fault = self.universe.next_store(self.who.slot, kind(op));
         match fault {
             Some(StoreFault::Slow(ms)) => self.universe.sleep(ms).await,
             Some(StoreFault::Hangs) => pending::<()>().await,
@@ -127,12 +128,13 @@ impl SimulatedStore {
     }
 
     async fn save_under(&self, tokens: &Tokens, lease: Option<&Held>) -> Result<(), StoreError> {
-        let access = access(tokens).unwrap_or(Token { number: 0, sign_in: 0 });
+        let unknown = Pair { access: Token { number: 0, sign_in: 0 }, refresh: None };
+        let pair = pair(tokens).unwrap_or(unknown);
         let save = |inside: &mut Inside| {
             inside.content = Some(tokens.clone());
             inside.content.clone()
         };
-        self.call(StoreOp::Save { access }, lease, save).await.map(drop)
+        self.call(StoreOp::Save { pair }, lease, save).await.map(drop)
     }
 
     async fn clear_under(&self, lease: Option<&Held>) -> Result<(), StoreError> {
@@ -228,9 +230,17 @@ impl Drop for Call<'_> {
     }
 }
 
-/// The number of a pair: its access token's.
-fn access(tokens: &Tokens) -> Option<Token> {
-    secret::find(tokens.access_token().reveal())
+fn kind(op: StoreOp) -> StoreCall {
+    match op {
+        StoreOp::Load => StoreCall::Load,
+        StoreOp::Save { .. } | StoreOp::Clear => StoreCall::Write,
+        StoreOp::Lock => StoreCall::Lock,
+    }
+}
+
+fn pair(tokens: &Tokens) -> Option<Pair> {
+    let refresh = tokens.refresh_token().and_then(|token| secret::find(token.reveal()));
+    Some(Pair { access: secret::find(tokens.access_token().reveal())?, refresh })
 }
 
 #[async_trait]
@@ -252,7 +262,7 @@ impl TokenStore for SimulatedStore {
             return Ok(None);
         }
         let mut call = self.begin(StoreOp::Lock);
-        match self.fault().await {
+        match self.fault(StoreOp::Lock).await {
             Some(StoreFault::Fails) => return Err(call.end(StoreOutcome::Failed)),
             Some(StoreFault::KilledBefore) => {
                 self.universe.kill_soon(self.who);

@@ -8,7 +8,7 @@ use auth_core::{BoxFuture, Runtime, SignInId, Tokens};
 
 use super::authority::{Authority, Grant};
 use super::dice::Dice;
-use super::plan::{ApiFault, Plan, ServerPlan, StoreFault, TokenFault};
+use super::plan::{ApiFault, Plan, ServerPlan, StoreCall, StoreFault, TokenFault};
 use super::record::{Moment, What};
 use super::runtime::SimulatedRuntime;
 use super::secret;
@@ -43,13 +43,14 @@ pub(crate) struct Universe {
 #[derive(Default)]
 struct Faults {
     token: VecDeque<TokenFault>,
-    store: VecDeque<StoreFault>,
+    store: Vec<(StoreCall, StoreFault)>,
     api: VecDeque<ApiFault>,
 }
 
 #[derive(Default)]
 struct Trouble {
     outage_until: Duration,
+    full_until: Duration,
     kills: Vec<Who>,
     calls: u32,
 }
@@ -124,6 +125,14 @@ impl Universe {
         self.now() < lock(&self.trouble).outage_until
     }
 
+    pub(crate) fn disk_full(&self, ms: u64) {
+        lock(&self.trouble).full_until = self.now() + Duration::from_millis(ms);
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.now() < lock(&self.trouble).full_until
+    }
+
     /// The process is to be killed as soon as the step is over.
     pub(crate) fn kill_soon(&self, who: Who) {
         lock(&self.trouble).kills.push(who);
@@ -137,8 +146,8 @@ impl Universe {
         lock(&self.faults)[slot].token.push_back(fault);
     }
 
-    pub(crate) fn plan_store(&self, slot: usize, fault: StoreFault) {
-        lock(&self.faults)[slot].store.push_back(fault);
+    pub(crate) fn plan_store(&self, slot: usize, on: StoreCall, fault: StoreFault) {
+        lock(&self.faults)[slot].store.push((on, fault));
     }
 
     pub(crate) fn plan_api(&self, slot: usize, fault: ApiFault) {
@@ -149,8 +158,11 @@ impl Universe {
         lock(&self.faults)[slot].token.pop_front()
     }
 
-    pub(crate) fn next_store(&self, slot: usize) -> Option<StoreFault> {
-        lock(&self.faults)[slot].store.pop_front()
+    pub(crate) fn next_store(&self, slot: usize, call: StoreCall) -> Option<StoreFault> {
+        let mut faults = lock(&self.faults);
+        let waiting = &mut faults[slot].store;
+        let at = waiting.iter().position(|(on, _)| *on == call || *on == StoreCall::Any)?;
+        Some(waiting.remove(at).1)
     }
 
     pub(crate) fn next_api(&self, slot: usize) -> Option<ApiFault> {
@@ -162,6 +174,7 @@ impl Universe {
         lock(&self.faults).iter_mut().for_each(|faults| *faults = Faults::default());
         let mut trouble = lock(&self.trouble);
         trouble.outage_until = Duration::ZERO;
+        trouble.full_until = Duration::ZERO;
         trouble.kills.clear();
         drop(trouble);
         self.record(OUTSIDE, What::Healed);

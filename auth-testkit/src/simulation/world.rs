@@ -93,9 +93,9 @@ impl<'a> World<'a> {
             self.look()?;
         }
         // Whatever was to go wrong later still does; then the world is well again.
-        self.wait(ALL_DEADLINES)?;
+        self.rest()?;
         self.universe.heal();
-        self.wait(ALL_DEADLINES)?;
+        self.rest()?;
         self.end()
     }
 
@@ -104,16 +104,14 @@ impl<'a> World<'a> {
         for slot in 0..self.processes.len() {
             self.request(slot, RequestKind::Plain, Fate::Polled);
         }
-        self.wait(ALL_DEADLINES)?;
+        self.rest()?;
         for slot in 0..self.processes.len() {
             self.act(slot, &Action::SignIn);
             let request = self.request(slot, RequestKind::Plain, Fate::Polled);
             self.watch.must_succeed(request);
             // One after the other: each sign-in is another identity for all who share the store.
-            self.wait(ALL_DEADLINES)?;
+            self.rest()?;
         }
-        let panics = self.universe.runtime.panicked();
-        self.check(|watch| watch.finish(panics))?;
         let tasks = self.leave();
         self.check(|watch| watch.left_behind(tasks))
     }
@@ -128,8 +126,11 @@ impl<'a> World<'a> {
         runtimes.iter().map(SimulatedRuntime::tasks).sum()
     }
 
-    fn wait(&mut self, time: Duration) -> Result<(), Broken> {
-        self.until(self.universe.now() + time)
+    /// Whatever is under way comes to its end.
+    fn rest(&mut self) -> Result<(), Broken> {
+        self.until(self.universe.now() + ALL_DEADLINES)?;
+        let panics = self.universe.runtime.panicked();
+        self.check(|watch| watch.at_rest(panics))
     }
 
     /// Lets the world go on until then, and looks at every step.
@@ -248,8 +249,9 @@ impl<'a> World<'a> {
                 }
             }
             Action::Outage { ms } => universe.outage(ms),
+            Action::DiskFull { ms } => universe.disk_full(ms),
             Action::NextToken(fault) => universe.plan_token(slot, fault),
-            Action::NextStore(fault) => universe.plan_store(slot, fault),
+            Action::NextStore { on, fault } => universe.plan_store(slot, on, fault),
             Action::NextApi(fault) => universe.plan_api(slot, fault),
             Action::Elsewhere(what) => universe.runtime.spawn(elsewhere(&universe, what)),
             Action::StealLock => {

@@ -171,8 +171,12 @@ impl State {
         if !current {
             return Obtained::Overtaken;
         }
+        let before = Arc::clone(&active.pair);
         if !policy.planted.has(Fault::LoseRotation) {
             active.hold_pair(candidate);
+        }
+        if before.refresh_token() != candidate.tokens.refresh_token() {
+            self.books.exchanged(before);
         }
         if let Some(slot) = self.flight.as_mut().filter(|_| up) {
             slot.obtained = Some(candidate.clone());

@@ -44,7 +44,7 @@ impl Invariant for EndsOnce {
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<(), String> {
+    fn at_rest(&mut self) -> Result<(), String> {
         let untold = self.ended.iter().find(|process| self.told.get(process) != Some(&1));
         untold.map_or(Ok(()), |process| {
             Err(format!("process {process} was not told of the end of its session"))

@@ -1,11 +1,11 @@
 //! Of identities: nobody's request leaves as somebody else's.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use auth_core::Event;
+use auth_core::SessionState;
 
 use super::Invariant;
-use crate::simulation::record::{Moment, Token, What};
+use crate::simulation::record::{Moment, StoreOp, StoreOutcome, Token, What};
 
 /// 4. No request is sent or replayed under another epoch than the one it was decided for.
 #[derive(Default)]
@@ -13,32 +13,47 @@ pub(super) struct OneIdentity {
     sessions: HashMap<u32, Session>,
     /// As whom a request was first sent.
     requests: HashMap<u32, u32>,
-    /// Whose pair the store holds.
-    stored: u32,
 }
 
 /// What is known of who is signed in to a process's session.
 #[derive(Default)]
 struct Session {
-    /// Nobody is, since it was signed out; and no sign-in followed.
+    /// Nobody is, since it was signed out or has ended, and no sign-in followed.
     out: bool,
-    /// The newest sign-in that it made or followed: an older one is over.
-    newest: u32,
+    /// As whom it was last seen: by its own sign-in, or by a request.
+    current: Option<u32>,
+    /// Calls of `load` that began since its own sign-in, and the sign-ins they found: those it may follow.
+    loads: HashSet<u32>,
+    found: HashSet<u32>,
+}
+
+impl Session {
+    fn begins(&mut self, out: bool, current: Option<u32>) {
+        *self = Self { out, current, ..Self::default() };
+    }
+
+    fn may_be(&self, sign_in: u32) -> bool {
+        self.current.is_none_or(|current| current == sign_in) || self.found.contains(&sign_in)
+    }
 }
 
 impl OneIdentity {
     fn sent(&mut self, process: u32, request: u32, token: Token) -> Result<(), String> {
         let session = self.sessions.entry(process).or_default();
         if session.out {
-            return Err(format!("request {request} left as sign-in {} after the sign-out", token.sign_in));
-        }
-        if token.sign_in < session.newest {
             return Err(format!(
-                "request {request} left as sign-in {} after sign-in {}",
-                token.sign_in, session.newest
+                "request {request} left as sign-in {} though nobody was signed in",
+                token.sign_in
             ));
         }
-        session.newest = token.sign_in;
+        if !session.may_be(token.sign_in) {
+            let current = session.current.unwrap_or_default();
+            return Err(format!(
+                "request {request} left as sign-in {} though sign-in {current} was in force",
+                token.sign_in
+            ));
+        }
+        session.current = Some(token.sign_in);
         let first = *self.requests.entry(request).or_insert(token.sign_in);
         if first != token.sign_in {
             return Err(format!(
@@ -56,26 +71,27 @@ impl Invariant for OneIdentity {
     }
 
     fn see(&mut self, moment: &Moment) -> Result<(), String> {
-        let process = moment.process;
+        let session = self.sessions.entry(moment.process).or_default();
         match &moment.what {
-            What::SignIn { token } => {
-                let session = self.sessions.entry(process).or_default();
-                session.out = false;
-                session.newest = session.newest.max(token.sign_in);
+            What::SignIn { token } => session.begins(false, Some(token.sign_in)),
+            What::SignOut => session.begins(true, None),
+            What::State(SessionState::Ended(_)) => session.out = true,
+            What::StoreBegan { call, op: StoreOp::Load } => {
+                session.loads.insert(*call);
             }
-            What::SignOut => self.sessions.entry(process).or_default().out = true,
-            What::Sent { request, token: Some(token), .. } => return self.sent(process, *request, *token),
-            What::Revoked { refresh } => {
-                // Its pair was discarded: whoever is signed in now has another.
-                let session = self.sessions.entry(process).or_default();
-                if !session.out && session.newest == refresh.sign_in {
-                    return Err(format!("sign-in {} was revoked while it was in use", refresh.sign_in));
+            What::StoreEnded { call, outcome: StoreOutcome::Done(Some(found)), .. } => {
+                if session.loads.remove(call) {
+                    session.found.insert(found.access.sign_in);
                 }
             }
-            What::Stored { pair } => self.stored = pair.map_or(0, |token| token.sign_in),
-            What::Told(Event::IdentityChanged { .. }) => {
-                let session = self.sessions.entry(process).or_default();
-                session.newest = session.newest.max(self.stored);
+            What::Sent { request, token: Some(token), .. } => {
+                return self.sent(moment.process, *request, *token);
+            }
+            What::Revoked { refresh } => {
+                let followed = session.found.iter().any(|found| *found != refresh.sign_in);
+                if !session.out && session.current == Some(refresh.sign_in) && !followed {
+                    return Err(format!("sign-in {} was revoked while it was in use", refresh.sign_in));
+                }
             }
             _ => {}
         }

@@ -55,7 +55,7 @@ impl Invariant for InOrder {
     }
 
     // Patience that ran out is told a little later than it shows.
-    fn finish(&mut self) -> Result<(), String> {
+    fn at_rest(&mut self) -> Result<(), String> {
         let mut broken: Vec<_> =
             self.overtaken.iter().filter(|(flight, _)| !self.opened.contains(flight)).collect();
         broken.sort();

@@ -51,8 +51,6 @@ pub(super) struct NoReuse {
     spent: HashMap<(u32, Token), u32>,
     /// What each process read last: the newest pair of a sign-in.
     read: HashMap<u32, Token>,
-    /// By a pair's access token: its refresh token.
-    pairs: HashMap<Token, Token>,
 }
 
 impl Invariant for NoReuse {
@@ -85,8 +83,7 @@ impl Invariant for NoReuse {
                 }
                 self.open.insert(*call, (process, *refresh));
             }
-            What::Exchanged { call, access, refresh } => {
-                self.pairs.insert(*access, *refresh);
+            What::Exchanged { call, refresh, .. } => {
                 if let Some((_, presented)) = self.open.get(call)
                     && presented != refresh
                 {
@@ -106,8 +103,8 @@ impl Invariant for NoReuse {
                 self.open.remove(call);
             }
             What::StoreEnded { op: StoreOp::Load, outcome: StoreOutcome::Done(Some(found)), .. } => {
-                if let Some(refresh) = self.pairs.get(found) {
-                    self.read.insert(process, *refresh);
+                if let Some(refresh) = found.refresh {
+                    self.read.insert(process, refresh);
                 }
             }
             _ => {}

@@ -11,6 +11,8 @@ pub(super) struct SavedFirst {
     granted: HashMap<u32, Token>,
     /// Access tokens that a process was given, and whose save has not been answered.
     unsaved: HashSet<(u32, Token)>,
+    /// Access tokens that a process has had before: a server may give the same again.
+    known: HashSet<(u32, Token)>,
 }
 
 impl Invariant for SavedFirst {
@@ -24,14 +26,19 @@ impl Invariant for SavedFirst {
             What::Exchanged { call, access, .. } => {
                 self.granted.insert(*call, *access);
             }
+            What::SignIn { token } => {
+                self.known.insert((process, *token));
+            }
             What::Delivered { call } => {
-                if let Some(access) = self.granted.get(call) {
+                if let Some(access) = self.granted.get(call)
+                    && self.known.insert((process, *access))
+                {
                     self.unsaved.insert((process, *access));
                 }
             }
             What::StoreEnded { op, outcome, .. } => match (op, outcome) {
-                (StoreOp::Save { access }, _) => {
-                    self.unsaved.remove(&(process, *access));
+                (StoreOp::Save { pair }, _) => {
+                    self.unsaved.remove(&(process, pair.access));
                 }
                 // A store that cannot be locked or looked at before the write has answered it.
                 (_, StoreOutcome::Failed | StoreOutcome::Conflict | StoreOutcome::Dropped) => {
@@ -39,7 +46,8 @@ impl Invariant for SavedFirst {
                 }
                 // Somebody else has saved it there.
                 (StoreOp::Load, StoreOutcome::Done(Some(found))) => {
-                    self.unsaved.remove(&(process, *found));
+                    self.known.insert((process, found.access));
+                    self.unsaved.remove(&(process, found.access));
                 }
                 _ => {}
             },

@@ -36,7 +36,7 @@ impl Invariant for EverybodySettles {
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<(), String> {
+    fn at_rest(&mut self) -> Result<(), String> {
         match self.waiting.first_key_value() {
             Some((request, process)) => Err(format!(
                 "request {request} of process {process} still waits, and {} others",

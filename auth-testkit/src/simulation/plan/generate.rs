@@ -4,8 +4,8 @@
 //! happening in the middle of the refresh that follows.
 
 use super::{
-    Action, ApiFault, Elsewhere, Fate, Plan, RequestKind, ServerPlan, SessionPlan, Step, StoreFault,
-    TokenFault,
+    Action, ApiFault, Elsewhere, Fate, Plan, RequestKind, ServerPlan, SessionPlan, Step, StoreCall,
+    StoreFault, TokenFault,
 };
 use crate::simulation::dice::Dice;
 
@@ -82,6 +82,13 @@ impl Maker<'_> {
             self.add(after, process, fault);
         }
         self.burst();
+        if self.dice.once_in(3) {
+            // A refresh that takes its time, and somebody who does not wait for it.
+            let (process, ms) = (self.process(), self.dice.pick(&[50, 300, 3_000]));
+            self.add(4, process, Action::NextToken(TokenFault::Slow(ms)));
+            let (after, who) = (self.dice.below(ms * 2), self.dice.pick(&[Action::SignOut, Action::SignIn]));
+            self.add(6 + after, process, who);
+        }
         for _ in 0..self.dice.below(if quiet { 1 } else { 4 }) {
             let meanwhile = self.meanwhile();
             let (after, process) = (self.moment(), self.process());
@@ -134,18 +141,19 @@ impl Maker<'_> {
         match self.dice.below(16) {
             0 => Fate::CancelledAfterPolls(self.dice.between(1, 6) as u8),
             1 => Fate::CancelledAfterMs(self.dice.below(1_000)),
-            2 => Fate::ParkedAfterPolls(self.dice.between(1, 6) as u8),
+            2 => Fate::ParkedAfterPolls(self.dice.pick(&[1, 2, 3, 3, 3, 4, 5])),
             _ => Fate::Polled,
         }
     }
 
     /// Something that makes what follows go wrong.
     fn fault(&mut self) -> Action {
-        match self.dice.below(10) {
+        match self.dice.below(12) {
             0..4 => Action::NextToken(self.token_fault()),
-            4..7 => Action::NextStore(self.store_fault()),
+            4..7 => self.store_fault(),
             7 => Action::NextApi(self.api_fault()),
-            8 => Action::Outage { ms: self.dice.pick(&[300, 3_000, 40_000]) },
+            8 | 9 => Action::DiskFull { ms: self.dice.pick(&[100, 1_000, 20_000]) },
+            10 => Action::Outage { ms: self.dice.pick(&[300, 3_000, 40_000]) },
             _ => Action::JumpWall { seconds: self.dice.pick(&[-7_200, -30, 30, 7_200]) },
         }
     }
@@ -188,15 +196,23 @@ impl Maker<'_> {
         }
     }
 
-    fn store_fault(&mut self) -> StoreFault {
-        match self.dice.below(8) {
+    fn store_fault(&mut self) -> Action {
+        let on = self.dice.pick(&[
+            StoreCall::Any,
+            StoreCall::Load,
+            StoreCall::Write,
+            StoreCall::Write,
+            StoreCall::Lock,
+        ]);
+        let fault = match self.dice.below(8) {
             0 | 1 => StoreFault::Fails,
             2 => StoreFault::LiesAboutFailing,
             3 | 4 => StoreFault::Slow(self.dice.pick(&[50, 2_000, 4_500])),
             5 => StoreFault::Hangs,
             6 => StoreFault::KilledBefore,
             _ => StoreFault::KilledAfter,
-        }
+        };
+        Action::NextStore { on, fault }
     }
 
     fn api_fault(&mut self) -> ApiFault {
