@@ -5,7 +5,7 @@ use std::time::Duration;
 use auth_core::{Cause, Event, SessionState, Stamp};
 
 use super::super::plan::Plan;
-use super::super::record::{Moment, Refusal, StoreOp, StoreOutcome, Token, What};
+use super::super::record::{Moment, Pair, Refusal, StoreOp, StoreOutcome, Token, What};
 use super::super::run::Run;
 use super::asked::Asked;
 use super::lanes::{OUTSIDE, Of, Own};
@@ -18,6 +18,12 @@ pub(super) fn access(token: Token) -> String {
 /// A refresh token.
 pub(super) fn refresh(token: Token) -> String {
     format!("r{}", token.number)
+}
+
+/// An access token with its refresh token.
+pub(super) fn pair(pair: Pair) -> String {
+    let refresh = pair.refresh.map(|token| format!("/{}", refresh(token))).unwrap_or_default();
+    format!("{}{refresh}", access(pair.access))
 }
 
 pub(super) fn stamp(stamp: Stamp) -> String {
@@ -141,7 +147,7 @@ pub(super) fn sentence(moment: &Moment, asked: &Asked<'_>) -> String {
             format!("{} (call {call})", store_ended(*op, *outcome))
         }
         What::Unlocked => "the lock is given back".to_owned(),
-        What::Stored { pair: Some(pair) } => format!("now holds the pair of {}", of(&access(*pair), *pair)),
+        What::Stored { pair: Some(pair) } => format!("now holds {}", of(&self::pair(*pair), pair.access)),
         What::Stored { pair: None } => "is empty now".to_owned(),
         What::Told(event) => format!("told: {}", told(event)),
         What::State(SessionState::Ended(reason)) => format!("state: ended, {reason}"),
@@ -207,7 +213,7 @@ fn sent(attempt: u8, place: Option<(u64, u64)>, stamp: Option<Stamp>, token: Opt
 fn store_op(op: StoreOp) -> String {
     match op {
         StoreOp::Load => "load".to_owned(),
-        StoreOp::Save { access } => format!("save of {}", self::access(access)),
+        StoreOp::Save { pair } => format!("save of {}", self::pair(pair)),
         StoreOp::Clear => "clear".to_owned(),
         StoreOp::Lock => "lock".to_owned(),
     }
@@ -215,8 +221,8 @@ fn store_op(op: StoreOp) -> String {
 
 fn store_ended(op: StoreOp, outcome: StoreOutcome) -> String {
     match (op, outcome) {
-        (StoreOp::Load, StoreOutcome::Done(Some(token))) => {
-            format!("load found {}", of(&access(token), token))
+        (StoreOp::Load, StoreOutcome::Done(Some(pair))) => {
+            format!("load found {}", of(&self::pair(pair), pair.access))
         }
         (StoreOp::Load, StoreOutcome::Done(None)) => "load found nothing".to_owned(),
         (StoreOp::Lock, StoreOutcome::Done(_)) => "has the lock".to_owned(),

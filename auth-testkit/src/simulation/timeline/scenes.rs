@@ -6,7 +6,7 @@ use std::time::Duration;
 use auth_core::{Cause, Error, ErrorKind, Event, FlightId, Session, SessionState, Stamp, StoreError};
 
 use super::super::plan::{Action, Fate, Plan, RequestKind, Step};
-use super::super::record::{Moment, Record, StoreOp, StoreOutcome, Token, What};
+use super::super::record::{Moment, Pair, Record, StoreOp, StoreOutcome, Token, What};
 use super::super::run::{Run, Violation};
 use crate::{ManualRuntime, ScriptedRefresher, numbered};
 
@@ -73,7 +73,7 @@ impl Scene {
     }
 
     pub(super) fn store_done(&mut self, call: u32, op: StoreOp, found: Option<u32>) -> &mut Self {
-        self.add(What::StoreEnded { call, op, outcome: StoreOutcome::Done(found.map(token_of)) })
+        self.add(What::StoreEnded { call, op, outcome: StoreOutcome::Done(found.map(pair_of)) })
     }
 
     pub(super) fn record(&mut self) -> Record {
@@ -83,6 +83,16 @@ impl Scene {
 
 pub(super) fn token_of(number: u32) -> Token {
     Token { number, sign_in: 1 }
+}
+
+/// A pair whose refresh token has the next number.
+pub(super) fn pair_of(number: u32) -> Pair {
+    Pair { access: token_of(number), refresh: Some(token_of(number + 1)) }
+}
+
+/// The save of a pair.
+pub(super) fn save(number: u32) -> StoreOp {
+    StoreOp::Save { pair: pair_of(number) }
 }
 
 /// The first numbers of flights: a session gives them, and nobody else can.
@@ -137,9 +147,9 @@ pub(super) fn storm() -> Run {
     let mut scene = Scene::default();
     scene.add(What::Started).add(What::State(SessionState::Unknown));
     scene.at(40).add(What::SignIn { token: token_of(1) }).add(What::State(SessionState::Active));
-    scene.store(1, StoreOp::Save { access: token_of(1) });
-    scene.at(2_040).add(What::Stored { pair: Some(token_of(1)) });
-    scene.store_done(1, StoreOp::Save { access: token_of(1) }, Some(1)).add(What::Written { saved: true });
+    scene.store(1, save(1));
+    scene.at(2_040).add(What::Stored { pair: Some(pair_of(1)) });
+    scene.store_done(1, save(1), Some(1)).add(What::Written { saved: true });
     scene.at(90_000_000).add(What::Meddled("the servers forget all access tokens".to_owned()));
     for request in 1..=8 {
         scene.at(90_000_099 + u64::from(request)).submitted(request).sent(request, 1);
@@ -154,9 +164,9 @@ pub(super) fn storm() -> Run {
         }
     }
     scene.at(90_020_000).add(What::Exchanged { call: 4, access: token_of(3), refresh: token_of(4) });
-    scene.at(90_031_000).add(What::Delivered { call: 4 }).store(5, StoreOp::Save { access: token_of(3) });
-    scene.at(90_036_000).add(What::Stored { pair: Some(token_of(3)) });
-    scene.store_done(5, StoreOp::Save { access: token_of(3) }, Some(3)).add(What::Told(Event::Saved));
+    scene.at(90_031_000).add(What::Delivered { call: 4 }).store(5, save(3));
+    scene.at(90_036_000).add(What::Stored { pair: Some(pair_of(3)) });
+    scene.store_done(5, save(3), Some(3)).add(What::Told(Event::Saved));
     scene.at(90_036_001).add(refreshed(flight, 7)).add(What::State(SessionState::Active));
     for request in 1..=7 {
         scene.at(90_035_980 + u64::from(request) * 30).replayed(request, 3, u64::from(request) - 1);
@@ -190,12 +200,8 @@ pub(super) fn broken() -> Run {
     scene.at(2_500).answered(2, 401);
     scene.at(3_000).add(What::Cancelled { request: 3 });
     scene.at(4_000).add(What::Exchanged { call: 1, access: token_of(3), refresh: token_of(4) });
-    scene.at(6_000).add(What::Delivered { call: 1 }).store(2, StoreOp::Save { access: token_of(3) });
-    scene.at(6_500).add(What::StoreEnded {
-        call: 2,
-        op: StoreOp::Save { access: token_of(3) },
-        outcome: StoreOutcome::Failed,
-    });
+    scene.at(6_000).add(What::Delivered { call: 1 }).store(2, save(3));
+    scene.at(6_500).add(What::StoreEnded { call: 2, op: save(3), outcome: StoreOutcome::Failed });
     scene.add(failed(first)).settled(1, Err(ErrorKind::Store)).settled(2, Err(ErrorKind::Store));
     scene.at(7_000).submitted(4).sent(4, 1);
     scene.at(9_000).answered(4, 401).add(started(second));

@@ -171,7 +171,7 @@ mod tests {
        3.000 ms  p0 request 3    is dropped by its caller
        4.000 ms  p0 endpoint     exchanged for a3 and r4 (call 1)
        6.000 ms  p0 endpoint     the answer arrives (call 1)
-                 p0 store        save of a3 begins (call 2)
+                 p0 store        save of a3/r4 begins (call 2)
 ";
         assert!(text.contains(part), "{text}");
         let text = scenes::storm().timeline().to_string();

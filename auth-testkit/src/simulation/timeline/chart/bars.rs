@@ -30,7 +30,7 @@ impl Chart<'_> {
             for mark in lane.marks.iter().filter(|mark| mark.row == index) {
                 free = self.mark(out, mark, top, &mut row, free);
             }
-            row.labels(out, top);
+            row.labels(out, top, self.layout.width());
         }
     }
 
@@ -49,14 +49,10 @@ impl Chart<'_> {
         match span.phase {
             // Words can stand across it.
             Phase::Queued | Phase::Parked => {}
-            Phase::Flight => {
-                row.take(x, x + width);
-                row.before(x, &span.label);
-            }
-            _ => {
-                row.take(x, x + width);
-                let class = if shapes::is_light(span.phase) { "by" } else { "in" };
-                row.inside(class, x, width, self.label(lane, span));
+            Phase::Flight => row.named(x, x + width, &span.label),
+            phase => {
+                let class = if shapes::is_light(phase) { "by" } else { "in" };
+                row.bar(x, x + width, class, self.label(lane, span));
             }
         }
     }
@@ -93,10 +89,8 @@ impl Chart<'_> {
             (x, px(6), x + px(11))
         };
         self.sign(out, mark, (x, y));
-        row.take(x - half, x + half);
-        if mark.sign != Sign::Ok {
-            row.after(x + half, &mark.label);
-        }
+        // That it went well needs no words.
+        row.shape(x - half, x + half, if mark.sign == Sign::Ok { "" } else { &mark.label });
         free
     }
 

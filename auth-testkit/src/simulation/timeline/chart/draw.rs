@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::super::markup::Markup;
+use super::super::markup::{Attribute, Markup};
 use super::layout::Px;
 
 /// A rectangle.
@@ -47,12 +47,14 @@ pub(super) fn line(out: &mut Markup, class: &str, x: Px, (top, bottom): (Px, Px)
 }
 
 pub(super) fn text(out: &mut Markup, class: &str, (x, y): (Px, Px), anchor: Anchor, text: impl Display) {
-    let anchor = match anchor {
-        Anchor::Start => "start",
-        Anchor::Middle => "middle",
-        Anchor::End => "end",
-    };
-    out.leaf("text", &[("class", &class), ("x", &x), ("y", &y), ("text-anchor", &anchor)], text);
+    let all: [Attribute<'_>; 4] = [
+        ("class", &class),
+        ("x", &x),
+        ("y", &y),
+        ("text-anchor", if anchor == Anchor::End { &"end" } else { &"middle" }),
+    ];
+    // The start is what it is by itself.
+    out.leaf("text", if anchor == Anchor::Start { &all[..3] } else { &all }, text);
 }
 
 /// A shape of the definitions, with its middle there.

@@ -7,14 +7,16 @@ use super::layout::{Px, px};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Row {
     taken: Vec<(Px, Px)>,
-    /// In bars, where they fit.
-    inside: Vec<(Px, String, &'static str)>,
-    /// Beside marks and bars, where there is room.
-    beside: Vec<Beside>,
+    /// What stands on bars.
+    shapes: Vec<(Px, Px)>,
+    inside: Vec<Words>,
+    beside: Vec<Words>,
 }
 
+/// Words, and the room that there is for them.
 #[derive(Clone, Debug)]
-struct Beside {
+struct Words {
+    class: &'static str,
     from: Px,
     to: Px,
     words: String,
@@ -34,33 +36,91 @@ impl Row {
         self.taken.iter().all(|(start, end)| *end <= from || to <= *start)
     }
 
-    pub(super) fn inside(&mut self, class: &'static str, from: Px, room: Px, words: String) {
-        if !words.is_empty() && width(&words) + px(4) <= room {
-            self.inside.push((from + px(3), words, class));
-        }
+    /// A shape is there, and words after it if there is room.
+    pub(super) fn shape(&mut self, from: Px, to: Px, words: &str) {
+        self.take(from, to);
+        self.shapes.push((from, to));
+        let from = to + px(1);
+        self.beside.push(Words { class: "by", from, to: from + width(words), words: words.to_owned() });
     }
 
-    pub(super) fn after(&mut self, from: Px, words: &str) {
-        let from = from + px(1);
-        self.beside.push(Beside { from, to: from + width(words), words: words.to_owned() });
+    /// A bar is there, and words in it if there is room.
+    pub(super) fn bar(&mut self, from: Px, to: Px, class: &'static str, words: String) {
+        self.take(from, to);
+        self.inside.push(Words { class, from: from + px(3), to, words });
     }
 
-    pub(super) fn before(&mut self, to: Px, words: &str) {
-        let to = to - px(3);
-        self.beside.push(Beside { from: to - width(words), to, words: words.to_owned() });
+    /// A bar is there, and words before it if there is room.
+    pub(super) fn named(&mut self, from: Px, to: Px, words: &str) {
+        self.take(from, to);
+        let to = from - px(3);
+        self.beside.push(Words { class: "by", from: to - width(words), to, words: words.to_owned() });
     }
 
     /// Writes what finds room, now that everything else is known.
-    pub(super) fn labels(mut self, out: &mut Markup, top: Px) {
+    pub(super) fn labels(mut self, out: &mut Markup, top: Px, edge: Px) {
         let y = top + px(11);
-        for (x, words, class) in std::mem::take(&mut self.inside) {
-            draw::text(out, class, (x, y), Anchor::Start, words);
+        for Words { class, mut from, to, words } in std::mem::take(&mut self.inside) {
+            // Beside the shapes that stand on the bar.
+            let is_over = |from: Px, shape: &&(Px, Px)| shape.0 < from + width(&words) && from < shape.1;
+            while let Some(shape) = self.shapes.iter().find(|shape| is_over(from, shape)) {
+                from = shape.1 + px(1);
+            }
+            if !words.is_empty() && from + width(&words) <= to {
+                draw::text(out, class, (from, y), Anchor::Start, words);
+            }
         }
-        for Beside { from, to, words } in std::mem::take(&mut self.beside) {
-            if !words.is_empty() && from >= px(0) && self.is_free(from, to) {
-                draw::text(out, "by", (from, y), Anchor::Start, words);
+        for Words { class, from, to, words } in std::mem::take(&mut self.beside) {
+            if !words.is_empty() && from >= px(0) && to <= edge && self.is_free(from, to) {
+                draw::text(out, class, (from, y), Anchor::Start, words);
                 self.take(from, to);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(row: Row) -> String {
+        let mut out = Markup::default();
+        row.labels(&mut out, px(0), px(200));
+        out.finish()
+    }
+
+    #[test]
+    fn words_that_find_no_room_are_left_out() {
+        let mut row = Row::default();
+        row.bar(px(0), px(8), "in", "a long name".to_owned());
+        row.bar(px(20), px(190), "in", "short".to_owned());
+        row.shape(px(190), px(198), "beyond the edge");
+        row.named(px(10), px(15), "no room to its left");
+
+        assert_eq!(labels(row), "<text class=\"in\" x=\"23\" y=\"11\">short</text>");
+    }
+
+    #[test]
+    fn words_in_a_bar_stand_beside_what_is_drawn_on_it() {
+        let mut row = Row::default();
+        row.bar(px(0), px(90), "in", "r2".to_owned());
+        row.shape(px(2), px(14), "");
+        row.shape(px(20), px(32), "");
+
+        assert!(labels(row).contains("x=\"33\""));
+    }
+
+    #[test]
+    fn words_beside_something_stand_where_nothing_else_is() {
+        let mut row = Row::default();
+        row.shape(px(50), px(60), "first");
+        row.shape(px(70), px(80), "second");
+        row.named(px(180), px(190), "flight");
+
+        let text = labels(row);
+
+        assert!(!text.contains("first"), "the second shape is there");
+        assert!(text.contains("x=\"81\"") && text.contains("second"));
+        assert!(text.contains("flight"));
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn bar(phase: Phase, of: Of) -> (Px, Px) {
 
 /// Whether words on it have to be dark.
 pub(super) fn is_light(phase: Phase) -> bool {
-    matches!(phase, Phase::State(_) | Phase::Locking | Phase::Clearing)
+    matches!(phase, Phase::State(_) | Phase::Locking | Phase::Holding | Phase::Clearing)
 }
 
 /// A small picture of it, for the legend.

@@ -43,7 +43,7 @@ impl Draft {
             What::StoreBegan { call, op } => {
                 let (phase, label) = match op {
                     StoreOp::Load => (Phase::Loading, "load".to_owned()),
-                    StoreOp::Save { access } => (Phase::Saving, format!("save {}", say::access(*access))),
+                    StoreOp::Save { pair } => (Phase::Saving, format!("save {}", say::pair(*pair))),
                     StoreOp::Clear => (Phase::Clearing, "clear".to_owned()),
                     StoreOp::Lock => (Phase::Locking, "lock".to_owned()),
                 };
@@ -58,7 +58,7 @@ impl Draft {
                 self.lane(Of::Store).finish(here, Key::Lock);
             }
             What::Stored { pair } => {
-                let label = pair.map_or_else(|| "empty".to_owned(), say::access);
+                let label = pair.map_or_else(|| "empty".to_owned(), say::pair);
                 let lane = self.lane(Of::Store);
                 let writes = |phase| matches!(phase, Phase::Saving | Phase::Clearing);
                 let on = lane.latest(|_, span| span.process == here.process && writes(span.phase));

@@ -105,7 +105,7 @@ fn a_kill_ends_what_its_process_was_doing() {
 #[test]
 fn a_flight_shows_what_it_does() {
     let [flight, _] = flights();
-    let save = StoreOp::Save { access: token_of(3) };
+    let save = scenes::save(3);
     let mut scene = Scene::default();
     scene.add(started(flight)).add(What::Presented { call: 1, refresh: token_of(2) });
     scene.at(10).add(What::Exchanged { call: 1, access: token_of(3), refresh: token_of(4) });
