@@ -19,7 +19,6 @@ pub use text::Timeline;
 
 impl Run {
     /// The run as text: what was broken, a picture of letters, and the moments that led to it. What a failing test prints.
-    #[must_use]
     pub fn timeline(&self) -> Timeline<'_> {
         Timeline::new(self)
     }

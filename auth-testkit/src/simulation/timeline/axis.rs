@@ -9,8 +9,15 @@ use std::time::Duration;
 /// Whole numbers only: the same record gives the same places everywhere.
 #[derive(Debug)]
 pub(super) struct Axis {
-    /// Each time at which something happens, in microseconds, and its place.
-    cuts: Vec<(u64, u64)>,
+    /// Each time at which something happens.
+    cuts: Vec<Cut>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    /// In microseconds.
+    time: u64,
+    place: u64,
 }
 
 /// A piece of the line in which time is left out.
@@ -42,44 +49,37 @@ impl Axis {
         let mut times: Vec<u64> = times.into_iter().map(micros).collect();
         times.sort_unstable();
         times.dedup();
-        let mut cuts: Vec<(u64, u64)> = Vec::with_capacity(times.len());
+        let mut cuts: Vec<Cut> = Vec::with_capacity(times.len());
         for time in times {
-            let place = cuts.last().map_or(0, |(before, place)| place + length(time - before));
-            cuts.push((time, place));
+            let place = cuts.last().map_or(0, |before| before.place + length(time - before.time));
+            cuts.push(Cut { time, place });
         }
         Self { cuts }
     }
 
     /// Where the line ends. At least 1.
     pub(super) fn length(&self) -> u64 {
-        self.cuts.last().map_or(1, |(_, place)| (*place).max(1))
+        self.cuts.last().map_or(1, |last| last.place.max(1))
     }
 
     pub(super) fn place(&self, at: Duration) -> u64 {
         let at = micros(at);
-        let after = self.cuts.partition_point(|(time, _)| *time < at);
-        match self.around(after) {
-            (_, Some((time, place))) if time == at => place,
-            (Some(before), Some(next)) => between(at, before, next),
-            (None, _) => 0,
-            (Some(_), None) => self.length(),
-        }
-    }
-
-    /// The cut before the one with this index, and that one.
-    fn around(&self, after: usize) -> (Option<(u64, u64)>, Option<(u64, u64)>) {
-        (after.checked_sub(1).map(|before| self.cuts[before]), self.cuts.get(after).copied())
+        let Some((before, after)) = self.around(|cut| cut.time < at) else { return 0 };
+        between(at.clamp(before.time, after.time), (before.time, after.time), (before.place, after.place))
     }
 
     /// The time that stands there.
     pub(super) fn time(&self, place: u64) -> Duration {
-        let after = self.cuts.partition_point(|(_, there)| *there < place);
-        let micros = match self.around(after) {
-            (Some(before), Some(next)) => between(place, (before.1, before.0), (next.1, next.0)),
-            (_, Some((time, _))) | (Some((time, _)), None) => time,
-            (None, None) => 0,
-        };
-        Duration::from_micros(micros)
+        let Some((before, after)) = self.around(|cut| cut.place < place) else { return Duration::ZERO };
+        let place = place.clamp(before.place, after.place);
+        Duration::from_micros(between(place, (before.place, after.place), (before.time, after.time)))
+    }
+
+    /// The last cut that is before something, and the one after it. At an end, twice the same.
+    fn around(&self, is_before: impl Fn(&Cut) -> bool) -> Option<(Cut, Cut)> {
+        let after = self.cuts.partition_point(is_before);
+        let before = self.cuts.get(after.saturating_sub(1))?;
+        Some((*before, *self.cuts.get(after).unwrap_or(before)))
     }
 
     /// The roundest time between two places.
@@ -101,10 +101,10 @@ impl Axis {
 
     /// Where time is left out.
     pub(super) fn gaps(&self) -> impl Iterator<Item = Gap> {
-        self.cuts
-            .windows(2)
-            .filter(|pair| pair[1].0 - pair[0].0 >= GAP)
-            .map(|pair| Gap { from: Duration::from_micros(pair[0].0), to: Duration::from_micros(pair[1].0) })
+        self.cuts.windows(2).filter(|pair| pair[1].time - pair[0].time >= GAP).map(|pair| Gap {
+            from: Duration::from_micros(pair[0].time),
+            to: Duration::from_micros(pair[1].time),
+        })
     }
 }
 
@@ -129,9 +129,9 @@ fn logarithm(number: u64) -> u64 {
 }
 
 /// What `at` is on the other line, where both ends are known on both.
-fn between(at: u64, before: (u64, u64), next: (u64, u64)) -> u64 {
-    let (way, whole) = (u128::from(at - before.0), u128::from((next.0 - before.0).max(1)));
-    before.1 + (u128::from(next.1 - before.1) * way / whole) as u64
+fn between(at: u64, from: (u64, u64), to: (u64, u64)) -> u64 {
+    let (way, whole) = (u128::from(at - from.0), u128::from((from.1 - from.0).max(1)));
+    to.0 + (u128::from(to.1 - to.0) * way / whole) as u64
 }
 
 #[cfg(test)]

@@ -135,8 +135,8 @@ pub(super) enum Sign {
     Published,
     /// A queue waits no longer for its first.
     Opened,
-    SignIn,
-    SignOut,
+    SignedIn,
+    SignedOut,
     Ended,
     Started,
     Killed,

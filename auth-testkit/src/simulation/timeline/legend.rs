@@ -80,8 +80,8 @@ impl Sign {
             Self::Stored => ('S', "s-stored", "stored"),
             Self::Published => ('P', "s-published", "published"),
             Self::Opened => ('Q', "s-opened", "the queue opens"),
-            Self::SignIn => ('I', "s-sign-in", "sign-in"),
-            Self::SignOut => ('O', "s-sign-out", "sign-out, revoked"),
+            Self::SignedIn => ('I', "s-sign-in", "sign-in"),
+            Self::SignedOut => ('O', "s-sign-out", "sign-out, revoked"),
             Self::Ended => ('X', "s-ended", "the session ends"),
             Self::Started => ('>', "s-started", "the process starts"),
             Self::Killed => ('K', "s-killed", "killed"),
@@ -114,7 +114,14 @@ mod tests {
                 .chain(states.map(Phase::State));
         let signs = [Sign::Ok, Sign::Rejected, Sign::Refused, Sign::Failed, Sign::Cancelled, Sign::Parked]
             .into_iter()
-            .chain([Sign::Started, Sign::Killed, Sign::SignIn, Sign::SignOut, Sign::Exchanged, Sign::Lost])
+            .chain([
+                Sign::Started,
+                Sign::Killed,
+                Sign::SignedIn,
+                Sign::SignedOut,
+                Sign::Exchanged,
+                Sign::Lost,
+            ])
             .chain([Sign::Published, Sign::Stored, Sign::Opened, Sign::Ended, Sign::Meddled, Sign::Healed])
             .chain([Sign::Leaked]);
 

@@ -184,3 +184,39 @@ impl fmt::Display for Px {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tenths_are_written_where_there_are_any() {
+        let written = [px(12), Px(123), Px(-5), Px(0)].map(|pixels| pixels.to_string());
+
+        assert_eq!(written, ["12", "12.3", "-0.5", "0"]);
+    }
+
+    #[test]
+    fn a_time_stands_within_the_picture() {
+        let times = [0, 50, 9_000_000].map(Duration::from_micros);
+        let axis = Axis::new(times);
+        let layout = Layout::new(&axis, 0);
+
+        let places = times.map(|time| layout.x(&axis, time));
+
+        assert!(px(0) < places[0] && places[0] < places[1] && places[1] < places[2]);
+        assert!(places[2] < layout.width());
+        let back = axis.time(layout.place(&axis, places[1]));
+        assert!(back.abs_diff(times[1]) <= Duration::from_micros(1), "{back:?}");
+    }
+
+    #[test]
+    fn a_long_run_is_wider_but_not_as_much_as_it_is_longer() {
+        let width = |moments| Layout::new(&Axis::new((0..moments).map(Duration::from_millis)), 0).width();
+
+        let (short, long, longer) = (width(3), width(100), width(1_000));
+
+        assert!(short < long && long < longer && longer < px(10_000), "{short} {long} {longer}");
+        assert!(longer.0 < long.0 * 5);
+    }
+}

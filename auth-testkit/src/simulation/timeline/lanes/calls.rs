@@ -19,7 +19,7 @@ impl Draft {
             What::Delivered { call } => self.answered(here, *call, Sign::Ok),
             What::Lost { call } => self.answered(here, *call, Sign::Lost),
             What::Abandoned { call } => self.answered(here, *call, Sign::Cancelled),
-            What::Revoked { .. } => self.lane(Of::Endpoint).mark(here, Sign::SignOut, String::new()),
+            What::Revoked { .. } => self.lane(Of::Endpoint).mark(here, Sign::SignedOut, String::new()),
             _ => self.stored(here, what),
         }
     }

@@ -15,9 +15,9 @@ impl Draft {
             What::Told(event) => self.told(here, event),
             What::Started => self.session_mark(here, Sign::Started, String::new()),
             What::SignIn { token } => {
-                self.session_mark(here, Sign::SignIn, format!("sign-in {}", token.sign_in));
+                self.session_mark(here, Sign::SignedIn, format!("sign-in {}", token.sign_in));
             }
-            What::SignOut => self.session_mark(here, Sign::SignOut, String::new()),
+            What::SignOut => self.session_mark(here, Sign::SignedOut, String::new()),
             What::Written { saved: false } => self.session_mark(here, Sign::Failed, "not saved".to_owned()),
             What::Leaked(_) => self.session_mark(here, Sign::Leaked, String::new()),
             _ => {}

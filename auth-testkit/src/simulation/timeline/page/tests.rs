@@ -7,7 +7,7 @@ use auth_core::ErrorKind;
 
 use super::super::scenes::{self, Scene};
 use super::*;
-use crate::simulation::{Record, Simulation, What};
+use crate::simulation::{Action, Fate, Record, RequestKind, Simulation, What};
 
 /// One tag: its name, what it has, and how it is closed.
 struct Tag<'a> {
@@ -165,6 +165,54 @@ fn a_broken_promise_is_named_and_shown_where_it_was_broken() {
     assert!(page.contains("process p0 ✖"), "it is said in which process");
     assert_eq!(page.matches("<line class=\"broken\"").count(), 1);
     assert!(!scenes::storm().html().contains("<line class=\"broken\""));
+}
+
+#[test]
+fn new_tokens_and_a_kill_go_through_all_that_is_the_processs() {
+    let mut scene = Scene::default();
+    scene.submitted(1).sent(1, 1).at(10).add(What::Killed);
+    let killed = Run { record: scene.record(), ..scenes::storm() };
+
+    assert_eq!(scenes::storm().html().matches("<line class=\"release\"").count(), 1);
+    assert_eq!(killed.html().matches("<line class=\"kill\"").count(), 1);
+}
+
+#[test]
+fn what_the_record_ends_before_reaches_beyond_its_end() {
+    let page = scenes::broken().html();
+
+    // The token request, the session's state, the second flight and its part, the request that waits.
+    assert_eq!(page.matches("<use href=\"#open\"").count(), 5);
+    assert!(page.contains("the record ends before it does"));
+}
+
+#[test]
+fn the_plans_words_are_written_as_far_as_there_is_room() {
+    let mut scene = Scene::default();
+    for number in 0..30 {
+        scene.add(What::Meddled(format!("fault {number}")));
+    }
+    let run = Run { record: scene.record(), ..scenes::storm() };
+
+    let page = run.html();
+
+    assert_eq!(page.matches("<use href=\"#s-meddled\"").count(), 30 + 1, "all of them, and the legend");
+    let (picture, _) = page.split_once("<details>").unwrap();
+    assert_eq!(picture.matches(">fault ").count(), 8);
+}
+
+#[test]
+fn a_request_says_what_is_special_about_it() {
+    let mut run = scenes::storm();
+    run.plan.steps[3].what = Action::Request { kind: RequestKind::NoReplay, fate: Fate::Polled };
+
+    let page = run.html();
+
+    assert!(
+        page.contains(
+            ">request 4<tspan dx=\"6\">no replay</tspan><title>a request (NoReplay, Polled)</title>"
+        )
+    );
 }
 
 #[test]
