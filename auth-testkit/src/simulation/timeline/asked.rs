@@ -53,7 +53,22 @@ impl<'a> Asked<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulation::{Simulation, What};
+    use crate::simulation::{Fate, Simulation, Step, What};
+
+    #[test]
+    fn a_plan_need_not_be_sorted() {
+        let mut plan = Plan::from_seed(0);
+        let fate = Fate::Polled;
+        plan.steps = vec![
+            Step { at_ms: 9, process: 0, what: Action::Request { kind: RequestKind::NoReplay, fate } },
+            Step { at_ms: 5, process: 0, what: Action::SignIn },
+            Step { at_ms: 5, process: 0, what: Action::Refresh { fate } },
+        ];
+
+        let asked = Asked::new(&plan);
+
+        assert_eq!([1, 2, 3].map(|request| asked.kind(request)), ["refresh()", "no replay", "a last check"]);
+    }
 
     #[test]
     fn numbers_are_those_of_the_record() {

@@ -251,5 +251,7 @@ mod tests {
 
         let mark = overview.lines().find(|line| line.trim() == "!").unwrap();
         assert_eq!(mark.chars().count(), NAMES + 1 + WIDTH, "it is the last moment");
+        let waits = overview.lines().find(|line| line.starts_with("p0 request 4 ")).unwrap();
+        assert_eq!(waits.chars().count(), NAMES + 1 + WIDTH, "what waits then reaches to the edge");
     }
 }

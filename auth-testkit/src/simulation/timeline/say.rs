@@ -284,6 +284,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_for_one_process_says_for_which_where_there_are_more() {
+        let told = |words: &str, processes| {
+            let mut plan = Plan::from_seed(0);
+            plan.session.processes = processes;
+            let what = What::Meddled(words.to_owned());
+            sentence(&Moment { at: Duration::ZERO, process: 1, what }, &Asked::new(&plan))
+        };
+
+        assert_eq!(told("the next token request: Garbage", 2), "p1: the next token request: Garbage");
+        assert_eq!(told("the next token request: Garbage", 1), "the next token request: Garbage");
+        assert_eq!(told("the wall clock jumps by 30 s", 2), "the wall clock jumps by 30 s");
+    }
+
+    #[test]
     fn a_rough_time_has_three_digits() {
         let told = |micros| about(Duration::from_micros(micros));
 

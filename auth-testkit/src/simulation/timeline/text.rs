@@ -14,6 +14,15 @@ use super::say;
 /// moments in their order. The same run is the same text, to the byte.
 ///
 /// Of a long run only the last moments are shown, unless it is asked for [`whole`](Self::whole).
+///
+/// ```
+/// use auth_testkit::simulation::{Plan, Simulation};
+///
+/// let run = Simulation::new().run(&Plan::from_seed(42));
+///
+/// assert!(run.violation.is_none(), "{}", run.timeline());
+/// assert!(run.html().starts_with("<!DOCTYPE html>"), "and the same as a page");
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[must_use = "it is text: print it"]
 pub struct Timeline<'a> {

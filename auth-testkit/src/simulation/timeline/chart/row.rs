@@ -116,11 +116,12 @@ mod tests {
         row.shape(px(50), px(60), "first");
         row.shape(px(70), px(80), "second");
         row.named(px(180), px(190), "flight");
+        row.shape(px(130), px(135), "others");
 
         let text = labels(row);
 
         assert!(!text.contains("first"), "the second shape is there");
         assert!(text.contains("x=\"81\"") && text.contains("second"));
-        assert!(text.contains("flight"));
+        assert!(text.contains("flight") && !text.contains("others"), "the room is taken once");
     }
 }

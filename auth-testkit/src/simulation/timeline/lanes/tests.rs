@@ -196,6 +196,30 @@ fn a_flight_whose_end_is_told_late_does_not_push_the_next_aside() {
 }
 
 #[test]
+fn marks_are_in_order_though_they_are_told_late() {
+    let [flight, _] = flights();
+    let mut scene = Scene::default();
+    scene.add(What::State(SessionState::Refreshing)).add(started(flight));
+    scene.at(20).add(What::State(SessionState::Active));
+    scene.at(22).add(What::Told(Event::QueueOpened { flight })).at(25).add(refreshed(flight, 1));
+
+    let lanes = lanes(&mut scene);
+
+    let flown = lane(&lanes, Of::Process(0, Own::Flights));
+    assert_eq!(signs(flown), [(Sign::Published, 20), (Sign::Opened, 22)]);
+}
+
+#[test]
+fn a_process_without_a_flight_has_no_lane_for_flights() {
+    let mut scene = Scene::default();
+    scene.add(What::Started).add(What::Told(Event::Loaded { signed_in: false }));
+
+    let lanes = lanes(&mut scene);
+
+    assert_eq!(lanes.all.iter().map(|lane| lane.of).collect::<Vec<_>>(), [Of::Process(0, Own::Session)]);
+}
+
+#[test]
 fn two_flights_at_once_are_in_two_rows() {
     let [first, second] = flights();
     let mut scene = Scene::default();

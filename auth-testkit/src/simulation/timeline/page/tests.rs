@@ -184,6 +184,27 @@ fn what_the_record_ends_before_reaches_beyond_its_end() {
     // The token request, the session's state, the second flight and its part, the request that waits.
     assert_eq!(page.matches("<use href=\"#open\"").count(), 5);
     assert!(page.contains("the record ends before it does"));
+    let (_, line) = page.split_once("<line class=\"broken\" x1=\"").unwrap();
+    let end: f64 = line.split('"').next().unwrap().parse().unwrap();
+    for open in page.split("<use href=\"#open\" x=\"").skip(1) {
+        assert!(open.split('"').next().unwrap().parse::<f64>().unwrap() > end);
+    }
+}
+
+#[test]
+fn there_are_times_above_and_the_first_is_the_beginning() {
+    let page = scenes::broken().html();
+
+    assert!(page.contains("<text class=\"time\" x=\"26\" y=\"41\" text-anchor=\"middle\">0</text>"));
+    assert!(page.matches("<text class=\"time\"").count() > 5);
+}
+
+#[test]
+fn what_happens_at_once_stands_side_by_side() {
+    let page = scenes::broken().html();
+
+    assert!(page.contains("<use href=\"#s-started\" x=\"26\""));
+    assert!(page.contains("<use href=\"#s-sign-in\" x=\"37\""));
 }
 
 #[test]
