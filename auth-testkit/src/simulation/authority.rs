@@ -71,6 +71,11 @@ impl Authority {
         self.grant(access, refresh, true, self.plan.lifetime_s)
     }
 
+    /// How many have signed in.
+    pub(crate) fn sign_ins(&self) -> u32 {
+        self.sign_ins
+    }
+
     /// A refresh token is presented.
     pub(crate) fn exchange(
         &mut self,

@@ -159,3 +159,6 @@ impl Invariant for NoSecrets {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -111,9 +111,28 @@ impl<'a> World<'a> {
             self.watch.must_succeed(request);
             // One after the other: each sign-in is another identity for all who share the store.
             self.rest()?;
+            self.stored(true)?;
         }
+        self.act(0, &Action::SignOut);
+        self.rest()?;
+        self.stored(false)?;
         let tasks = self.leave();
         self.check(|watch| watch.left_behind(tasks))
+    }
+
+    /// After the last sign-in the store holds its tokens, after a sign-out nothing.
+    fn stored(&mut self, signed_in: bool) -> Result<(), Broken> {
+        let pair = self.universe.stored_pair();
+        let holds =
+            pair.and_then(|pair| secret::find(pair.access_token().reveal())).map(|token| token.sign_in);
+        let wanted = signed_in.then(|| lock(&self.universe.authority).sign_ins());
+        self.check(|_| {
+            if holds == wanted {
+                return Ok(());
+            }
+            let what = format!("the store should hold sign-in {wanted:?}, and holds {holds:?}");
+            Err(("stored-at-last".to_owned(), what))
+        })
     }
 
     /// Everybody lets go of everything; how many tasks go on all the same?

@@ -79,10 +79,10 @@ impl Invariant for OneIdentity {
             What::StoreBegan { call, op: StoreOp::Load } => {
                 session.loads.insert(*call);
             }
-            What::StoreEnded { call, outcome: StoreOutcome::Done(Some(found)), .. } => {
-                if session.loads.remove(call) {
-                    session.found.insert(found.access.sign_in);
-                }
+            What::StoreEnded { call, outcome: StoreOutcome::Done(Some(found)), .. }
+                if session.loads.remove(call) =>
+            {
+                session.found.insert(found.access.sign_in);
             }
             What::Sent { request, token: Some(token), .. } => {
                 return self.sent(moment.process, *request, *token);

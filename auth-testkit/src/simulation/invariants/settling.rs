@@ -22,10 +22,8 @@ impl Invariant for EverybodySettles {
             What::Submitted { request } => {
                 self.waiting.insert(*request, moment.process);
             }
-            What::Settled { request, .. } => {
-                if self.waiting.remove(request).is_none() {
-                    return Err(format!("request {request} settled twice"));
-                }
+            What::Settled { request, .. } if self.waiting.remove(request).is_none() => {
+                return Err(format!("request {request} settled, and was not waiting"));
             }
             What::Cancelled { request } | What::Parked { request } => {
                 self.waiting.remove(request);
