@@ -39,7 +39,7 @@ impl Overview {
         let (first, last) =
             (times.clone().min().unwrap_or_default(), times.clone().max().unwrap_or_default());
         let mut draft = Draft { axis: Axis::new(times), first, last, looks: BTreeSet::new() };
-        let (mut lines, mut left_out) = (Vec::new(), 0);
+        let (mut lines, mut left_out): (Vec<(String, Line)>, _) = (Vec::new(), 0);
         for lane in &lanes.all {
             if lane.reach().is_some_and(|(from, to)| from <= last && to >= first) {
                 lines.extend(draft.lane(lane));
@@ -47,6 +47,8 @@ impl Overview {
                 left_out += 1;
             }
         }
+        // What was drawn over is not there.
+        draft.looks.retain(|look| lines.iter().any(|(_, line)| line.contains(&look.letter)));
         let ticks = draft.ticks();
         let cuts = draft.cuts(&ticks);
         let broken = broken.map(|at| draft.column(at));
@@ -230,6 +232,7 @@ mod tests {
 
         assert!(overview.contains("requests:       s sent · q waits for a token · r sent again\n"));
         assert!(!overview.contains("dropped") && !overview.contains("killed"));
+        assert!(!overview.contains("in line for the lock"), "it took no time, and is drawn over");
     }
 
     #[test]

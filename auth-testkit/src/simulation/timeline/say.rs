@@ -249,7 +249,7 @@ fn told(event: &Event) -> String {
         Event::AttemptFailed { attempt, error, .. } => {
             format!("call {attempt} of the refresher failed: {}", error.kind().as_str())
         }
-        Event::Saved => "saved: the store holds what it should".to_owned(),
+        Event::Saved => "saved, the store holds what it should".to_owned(),
         Event::SaveFailed { error } => format!("the save failed: {}", error.kind().as_str()),
         Event::WrittenUnlocked => "the store was written without its lock".to_owned(),
         Event::Refreshed { stamp, adopted, unchanged, waiters, .. } => {
