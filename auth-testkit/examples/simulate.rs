@@ -108,7 +108,7 @@ fn simulate(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     }
     let shown = failure.as_ref().map(|(_, run)| run).or(last.as_ref());
     if let (Some(file), Some(run)) = (&args.html, shown) {
-        std::fs::write(file, run.to_string()).map_err(|error| format!("{file}: {error}"))?;
+        std::fs::write(file, run.html()).map_err(|error| format!("{file}: {error}"))?;
     }
     let first = failure.as_ref().and_then(|(seed, _)| *seed);
     if args.json {

@@ -13,6 +13,7 @@ mod runtime;
 mod secret;
 mod shrink;
 mod store;
+mod timeline;
 mod transport;
 mod universe;
 mod world;
@@ -28,6 +29,7 @@ pub use report::Report;
 pub use run::{Counts, Run, Violation};
 pub use runtime::SimulatedRuntime;
 pub use store::SimulatedStore;
+pub use timeline::Timeline;
 pub use transport::{API_ORIGIN, REVOKE_URL, SimulatedTransport, TOKEN_URL};
 
 use std::fmt;

@@ -72,14 +72,9 @@ impl Report {
     }
 }
 
+/// Its [`timeline`](Run::timeline).
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(violation) = &self.violation {
-            writeln!(f, "{violation}")?;
-        }
-        for moment in &self.record.moments {
-            writeln!(f, "{:>12.3?} p{} {:?}", moment.at, moment.process, moment.what)?;
-        }
-        writeln!(f, "the plan, to run it again:\n{}", self.plan.to_json())
+        self.timeline().fmt(f)
     }
 }
