@@ -39,6 +39,12 @@ impl Invariant for InOrder {
                     self.overtaken.entry((process, *flight)).or_insert(sentence);
                 }
                 *last = (*last).max(*ticket);
+                // Where everybody is polled, nothing excuses it.
+                if !self.parked.contains(&process)
+                    && let Some(sentence) = self.overtaken.get(&(process, *flight))
+                {
+                    return Err(sentence.clone());
+                }
             }
             What::Parked { .. } => {
                 self.parked.insert(process);

@@ -11,8 +11,6 @@ use crate::simulation::dice::Dice;
 
 pub(super) fn plan(seed: u64) -> Plan {
     let mut dice = Dice::new(seed);
-    // Small seeds are alike: the first few rolls tell them apart.
-    let seed_of_run = dice.roll();
     let processes = dice.pick(&[1, 1, 1, 2, 2, 3]);
     let session = SessionPlan {
         processes,
@@ -29,7 +27,7 @@ pub(super) fn plan(seed: u64) -> Plan {
         grace_ms: if rotates { dice.pick(&[0, 0, 5_000]) } else { 0 },
         latency_ms: dice.pick(&[2, 40, 400]),
     };
-    let mut plan = Plan { seed: seed_of_run, server, session, steps: Vec::new() };
+    let mut plan = Plan { seed, server, session, steps: Vec::new() };
     let mut maker = Maker { dice: &mut dice, plan: &mut plan, at: 0 };
     maker.everyone_signs_in();
     let scenes = maker.dice.between(1, 5);

@@ -65,7 +65,7 @@ impl Lane {
                 let label = format!("stamp {}", say::stamp(*stamp));
                 self.landed(here, Key::Flight(flight.get()), Sign::Published, label);
             }
-            Event::RefreshFailed { flight, error } => {
+            Event::RefreshFailed { flight, error, .. } => {
                 let label = error.kind().as_str().to_owned();
                 self.landed(here, Key::Flight(flight.get()), Sign::Failed, label);
             }
