@@ -19,6 +19,9 @@
 //! Whether a part of your own keeps the contract of its trait: [`conformance`], a suite each for refreshers, stores,
 //! transports and runtimes.
 //!
+//! What happens in the moments that nobody has in mind: [`simulation`], a world with seeded schedules and faults at every step,
+//! whose invariants are checked after each.
+//!
 //! A scripted part and its handle come as a pair. The part goes into what is tested; each call that arrives at it
 //! becomes a value, which the test takes from the handle, looks at, and answers when it likes.
 //!

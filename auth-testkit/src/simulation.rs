@@ -1,4 +1,22 @@
 //! A simulated world: seeded schedules, faults at every step, invariants, timelines.
+//!
+//! A run has an authorization server, an API, a store, and one to three processes with a session and a client each, all on one
+//! thread in virtual time. A [`Plan`] says what happens, and a seed makes a plan: requests that are dropped at any await or never
+//! polled again, sign-ins, sign-outs, forced refreshes, lost and unreadable answers, outages, full disks, stores that hang or
+//! lie, locks that are lost, processes that are killed between two steps, other programs that write.
+//!
+//! After every step each [`Invariant`] looks at what happened, as somebody who sees everything; none looks into the library.
+//! The first that is broken ends the run. [`Simulation::shrink`] makes the plan short, [`Run::timeline`] and [`Run::html`] show
+//! what happened.
+//!
+//! ```
+//! use auth_testkit::simulation::Simulation;
+//!
+//! Simulation::new().seeds(0..20).assert();
+//! ```
+//!
+//! The program `simulate` (`cargo run --release -p auth-testkit --example simulate -- --help`) runs as many as there is time
+//! for.
 
 mod authority;
 mod dice;

@@ -42,6 +42,10 @@ pub fn login(server: &TestServer) -> impl Refresher + use<> {
 #[cfg(doctest)]
 pub struct Readme;
 
+#[doc = include_str!("../../docs/testing.md")]
+#[cfg(doctest)]
+pub struct Testing;
+
 #[doc = include_str!("../../docs/guide.md")]
 #[cfg(doctest)]
 pub struct Guide;
