@@ -125,11 +125,14 @@ pub(super) fn started(flight: FlightId) -> What {
 
 pub(super) fn refreshed(flight: FlightId, waiters: usize) -> What {
     let stamp = Stamp { epoch: 1, generation: 1 };
-    What::Told(Event::Refreshed { flight, stamp, adopted: false, unchanged: false, waiters })
+    let (cause, took) = (Cause::Rejected, Duration::from_millis(30));
+    What::Told(Event::Refreshed { flight, stamp, adopted: false, unchanged: false, cause, waiters, took })
 }
 
 pub(super) fn failed(flight: FlightId) -> What {
-    What::Told(Event::RefreshFailed { flight, error: Error::from(StoreError::new("full")) })
+    let (cause, took) = (Cause::Rejected, Duration::from_millis(30));
+    let error = Error::from(StoreError::new("full"));
+    What::Told(Event::RefreshFailed { flight, error, cause, waiters: 0, took })
 }
 
 /// Of a world with one process and so many requests.
