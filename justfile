@@ -20,3 +20,7 @@ doc:
 # That auth-core has neither an HTTP library nor a runtime in its tree.
 seams:
     scripts/check-seams.sh
+
+# The model checker, on so many times as many schedules as usual, and on others each time.
+shuttle times="10" *names:
+    AUTH_SHUTTLE_TIMES={{times}} AUTH_SHUTTLE_SEED="${AUTH_SHUTTLE_SEED:-$(date +%s)}" scripts/check-schedules.sh {{names}}

@@ -10,10 +10,10 @@ use super::shelf::Shelf;
 use super::world::{chance, sometime};
 use crate::ErrorKind;
 
-/// I14, invariant 6: the runtime ends at any time, its tasks with it. Nobody hangs.
+/// I14, invariant 6: the runtime ends at any time, its tasks with it. Nobody hangs, whatever he waits for.
 #[test]
 fn a_runtime_that_ends_frees_everybody() {
-    const LOST: &[ErrorKind] = &[ErrorKind::RefreshUnavailable, ErrorKind::Store];
+    const LOST: &[ErrorKind] = &[ErrorKind::RefreshUnavailable, ErrorKind::Store, ErrorKind::SignedOut];
     check(500, |world| {
         let server = Server::new(world);
         let stored = chance(2) == 0;
@@ -28,6 +28,16 @@ fn a_runtime_that_ends_frees_everybody() {
             scene.caller(name, LOST);
         }
         scene.passer_by("four", LOST);
+        if chance(2) == 0 {
+            let other = Arc::clone(&scene);
+            world.caller("sign-out", async move {
+                sometime().await;
+                let written = other.session.sign_out().await.map_err(|error| error.kind());
+                other
+                    .world
+                    .claim(matches!(written, Ok(()) | Err(ErrorKind::Store)), || format!("{written:?}"));
+            });
+        }
         let other = Arc::clone(world);
         world.task(Box::pin(async move {
             sometime().await;
