@@ -24,3 +24,7 @@ seams:
 # What the tests would not notice: `just mutants -f 'auth-core/src/session/queue.rs'`.
 mutants *args:
     cargo mutants -p auth-core --timeout 120 {{args}} -- --tests
+
+# The model checker, on so many times as many schedules as usual, and on others each time.
+shuttle times="10" *names:
+    AUTH_SHUTTLE_TIMES={{times}} AUTH_SHUTTLE_SEED="${AUTH_SHUTTLE_SEED:-$(date +%s)}" scripts/check-schedules.sh {{names}}

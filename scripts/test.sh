@@ -38,6 +38,11 @@ cargo check -p auth-isahc --locked --no-default-features
 say "nothing has to be Send: --cfg auth_local"
 RUSTFLAGS="--cfg auth_local" cargo check -p auth-core --locked --all-features --target-dir target/local
 
+say "model checking: --cfg auth_shuttle"
+RUSTFLAGS="--cfg auth_shuttle" \
+    cargo clippy -p auth-core --lib --profile test --locked --target-dir target/shuttle -- -D warnings
+scripts/check-schedules.sh
+
 say "the seam: no HTTP library and no runtime in auth-core"
 scripts/check-seams.sh
 

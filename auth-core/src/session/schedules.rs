@@ -11,10 +11,12 @@
 mod check;
 mod chronicle;
 mod queue;
+mod runtimes;
 mod scene;
 mod server;
 mod session;
 mod shelf;
+mod stores;
 mod trouble;
 mod watch;
 mod world;

@@ -94,7 +94,7 @@ fn identities_are_never_mixed_up() {
         if chance(3) > 0 {
             let other = Arc::clone(&scene);
             world.caller("sign-out", async move {
-                sometime().await;
+                other.server.while_refreshing(0).await;
                 let written = other.session.sign_out();
                 if chance(2) == 0 {
                     let written = written.await;
@@ -105,7 +105,7 @@ fn identities_are_never_mixed_up() {
         if chance(3) > 0 {
             let other = Arc::clone(&scene);
             world.caller("sign-in", async move {
-                sometime().await;
+                other.server.while_refreshing(0).await;
                 let tokens = other.server.sign_in(1);
                 let written = other.session.sign_in(tokens);
                 if chance(2) == 0 {
