@@ -20,3 +20,9 @@ doc:
 # That auth-core has neither an HTTP library nor a runtime in its tree.
 seams:
     scripts/check-seams.sh
+
+# Looks for an input that breaks a parser: challenges, token_response, stored_tokens or origin. Needs cargo-fuzz and a C++ compiler.
+fuzz target *args:
+    mkdir -p auth-core/fuzz/corpus/{{target}}
+    RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir auth-core/fuzz {{target}} \
+        auth-core/fuzz/corpus/{{target}} auth-core/fuzz/seeds/{{target}} -- -max_total_time=120 {{args}}
