@@ -57,6 +57,10 @@ pub fn any_response(status: StatusCode, headers: &HeaderMap, body: &[u8]) {
     };
     if let Some(cause) = error.source().and_then(|cause| cause.downcast_ref::<TokenEndpointError>()) {
         assert_eq!(cause.status(), status);
+        assert_eq!(
+            cause.code(),
+            code(body).and_then(|code| REGISTERED.into_iter().find(|known| *known == code))
+        );
         assert_eq!(error.retry_after_hint(), headers.get(RETRY_AFTER).and_then(pause));
     } else {
         assert_eq!((meaning(&error), error.retry_after_hint()), (Meaning::Lost, None));
@@ -224,6 +228,24 @@ pub const CONFIGURATION: [&str; 6] = [
     "invalid_request",
     "invalid_target",
 ];
+
+/// The codes that an error may repeat, because they are known from the start.
+const REGISTERED: [&str; 10] = [
+    "invalid_grant",
+    "invalid_client",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "invalid_scope",
+    "invalid_request",
+    "invalid_target",
+    "temporarily_unavailable",
+    "server_error",
+    "slow_down",
+];
+
+fn code(body: &[u8]) -> Option<String> {
+    object(body).filter(|_| body.len() <= LONGEST)?.get("error")?.as_str().map(str::to_owned)
+}
 
 fn meaning(error: &RefreshError) -> Meaning {
     let kinds = [error.is_rejected(), error.is_misconfigured(), error.is_unavailable()];
