@@ -19,9 +19,13 @@ ulimit -n "$(ulimit -Hn)" 2>/dev/null || true
 
 say "format"
 cargo fmt --all --check
+cargo fmt --manifest-path auth-core/fuzz/Cargo.toml --check
 
 say "clippy"
 cargo clippy --workspace --all-targets --locked -- -D warnings
+
+say "clippy, of the fuzz targets: not linked, so that no C++ compiler is needed"
+cargo clippy --manifest-path auth-core/fuzz/Cargo.toml --locked --no-default-features --target-dir target -- -D warnings
 
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
