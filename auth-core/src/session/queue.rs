@@ -113,25 +113,24 @@ impl Queue {
         self.line().waiting()
     }
 
-    /// Waits for the ticket's turn: `Ok` with the baton (or where nobody waits for it), `Err` where the flight failed.
+    /// Whether it is the ticket's turn: `Ok` with the baton (or where nobody waits for it), `Err` where the flight failed.
+    pub(crate) fn turn(&self, number: u64) -> Poll<Result<(), Error>> {
+        self.line().turn(number).map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Waits for that.
     pub(crate) fn poll_turn(&self, number: u64, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let waker = cx.waker().clone();
         // Declared first, dropped last: after the lock has been given back.
         let _replaced: Option<Waker>;
         let mut line = self.line();
-        match &line.phase {
-            Phase::Open => return Poll::Ready(Ok(())),
-            Phase::Failed(error) => return Poll::Ready(Err(error.clone())),
-            Phase::Closed | Phase::Draining => {}
+        if let Some(turn) = line.turn(number) {
+            return Poll::Ready(turn);
         }
-        match line.slot(number).map(|slot| &mut slot.place) {
-            Some(Place::Waiting(parked)) => {
-                _replaced = parked.replace(waker);
-                Poll::Pending
-            }
-            // A ticket that has left is not waited with; nobody may hang for it.
-            Some(Place::Baton | Place::Gone) | None => Poll::Ready(Ok(())),
+        if let Some(Slot { place: Place::Waiting(parked), .. }) = line.slot(number) {
+            _replaced = parked.replace(waker);
         }
+        Poll::Pending
     }
 
     /// Gives up the ticket, and with it the baton, if it has that.
@@ -257,6 +256,20 @@ impl Queue {
 impl Line {
     fn waiting(&self) -> usize {
         self.slots.len() - self.gone
+    }
+
+    /// What there is to say to this ticket, if there is anything.
+    fn turn(&mut self, number: u64) -> Option<Result<(), Error>> {
+        match &self.phase {
+            Phase::Open => return Some(Ok(())),
+            Phase::Failed(error) => return Some(Err(error.clone())),
+            Phase::Closed | Phase::Draining => {}
+        }
+        match self.slot(number).map(|slot| &slot.place) {
+            Some(Place::Waiting(_)) => None,
+            // A ticket that has left is not waited with; nobody may hang for it.
+            Some(Place::Baton | Place::Gone) | None => Some(Ok(())),
+        }
     }
 
     /// Mostly asked for the one at the front (its turn) or the one at the back (it has just joined).
