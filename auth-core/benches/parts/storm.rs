@@ -111,90 +111,117 @@ async fn signed_in(gate: Arc<Gate>) -> (Session, Stamp, Arc<Gate>) {
     (session, stamp, gate)
 }
 
+/// What the tasks of a round share, on both sides.
+struct Shared<T> {
+    what: T,
+    queued: AtomicUsize,
+    started: AtomicU64,
+    out_of_order: AtomicU64,
+    polls: AtomicU64,
+    last: Mutex<Option<Instant>>,
+}
+
+impl<T> Shared<T> {
+    fn new(what: T) -> Arc<Self> {
+        Arc::new(Self {
+            what,
+            queued: AtomicUsize::new(0),
+            started: AtomicU64::new(0),
+            out_of_order: AtomicU64::new(0),
+            polls: AtomicU64::new(0),
+            last: Mutex::default(),
+        })
+    }
+
+    /// The next of so many starts; its number.
+    fn start(&self, size: usize) -> u64 {
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        if number + 1 == size as u64 {
+            *self.last.lock().unwrap() = Some(Instant::now());
+        }
+        number
+    }
+
+    async fn when_all_wait(&self, size: usize) {
+        while self.queued.load(Ordering::Relaxed) < size {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Nanoseconds a waiter, from there to the last one's start.
+    fn since(&self, ended: Instant, size: usize) -> f64 {
+        let last = self.last.lock().unwrap().unwrap();
+        last.duration_since(ended).as_nanos() as f64 / size as f64
+    }
+}
+
 async fn ours(size: usize) -> Round {
     let (session, stamp, gate) = signed_in(Arc::default()).await;
-    let started = Arc::new(AtomicU64::new(0));
-    let queued = Arc::new(AtomicUsize::new(0));
-    let (polls, out_of_order) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-    let last = Arc::new(Mutex::new(None));
+    let shared = Shared::new(session);
     let mut tasks = Vec::with_capacity(size);
     for _ in 0..size {
-        let (session, started, queued) = (session.clone(), Arc::clone(&started), Arc::clone(&queued));
-        let (polls, out_of_order, last) = (Arc::clone(&polls), Arc::clone(&out_of_order), Arc::clone(&last));
+        let shared = Arc::clone(&shared);
         tasks.push(tokio::spawn(async move {
             let mut polled = 0;
-            let mut recover = pin!(session.recover(stamp));
+            let mut recover = pin!(shared.what.recover(stamp));
             let turn = poll_fn(|cx| {
                 polled += 1;
                 let turn = recover.as_mut().poll(cx);
                 if polled == 1 {
-                    queued.fetch_add(1, Ordering::Relaxed);
+                    shared.queued.fetch_add(1, Ordering::Relaxed);
                 }
                 turn
-            })
-            .await
-            .unwrap();
+            });
+            let turn = turn.await.unwrap();
             let ticket = turn.ticket().unwrap();
-            turn.start(async {
-                let number = started.fetch_add(1, Ordering::Relaxed);
-                out_of_order.fetch_add(u64::from(number != ticket), Ordering::Relaxed);
-                if number + 1 == size as u64 {
-                    *last.lock().unwrap() = Some(Instant::now());
+            let start = async {
+                let number = shared.start(size);
+                if number != ticket {
+                    shared.out_of_order.fetch_add(1, Ordering::Relaxed);
                 }
-            })
-            .await;
-            polls.fetch_add(polled, Ordering::Relaxed);
+            };
+            turn.start(start).await;
+            shared.polls.fetch_add(polled, Ordering::Relaxed);
         }));
     }
-    while queued.load(Ordering::Relaxed) < size {
-        tokio::task::yield_now().await;
-    }
+    shared.when_all_wait(size).await;
     gate.open.notify_one();
     for task in tasks {
         task.await.unwrap();
     }
     let ended = gate.ended.lock().unwrap().unwrap();
-    let last: Instant = last.lock().unwrap().unwrap();
     Round {
-        ns: last.duration_since(ended).as_nanos() as f64 / size as f64,
-        polls: polls.load(Ordering::Relaxed) as f64 / size as f64,
-        out_of_order: out_of_order.load(Ordering::Relaxed),
+        ns: shared.since(ended, size),
+        polls: shared.polls.load(Ordering::Relaxed) as f64 / size as f64,
+        out_of_order: shared.out_of_order.load(Ordering::Relaxed),
     }
 }
 
 /// What the machine can do: each waits on a slot of its own, and all are woken, in no order.
 async fn floor(size: usize) -> f64 {
-    let slots: Arc<Vec<Slot>> = Arc::new((0..size).map(|_| Slot::default()).collect());
-    let started = Arc::new(AtomicUsize::new(0));
-    let queued = Arc::new(AtomicUsize::new(0));
-    let last = Arc::new(Mutex::new(None));
+    let slots: Vec<Slot> = (0..size).map(|_| Slot::default()).collect();
+    let shared = Shared::new(slots);
     let mut tasks = Vec::with_capacity(size);
     for at in 0..size {
-        let (slots, started, queued, last) =
-            (Arc::clone(&slots), Arc::clone(&started), Arc::clone(&queued), Arc::clone(&last));
+        let shared = Arc::clone(&shared);
         tasks.push(tokio::spawn(async move {
-            poll_fn(|cx| slots[at].poll(cx, &queued)).await;
-            if started.fetch_add(1, Ordering::Relaxed) + 1 == size {
-                *last.lock().unwrap() = Some(Instant::now());
-            }
+            poll_fn(|cx| shared.what[at].poll(cx, &shared.queued)).await;
+            shared.start(size);
         }));
     }
-    while queued.load(Ordering::Relaxed) < size {
-        tokio::task::yield_now().await;
-    }
+    shared.when_all_wait(size).await;
     // From a task of the runtime, as the refresh is.
+    let waking = Arc::clone(&shared);
     let ended = tokio::spawn(async move {
         let ended = Instant::now();
-        slots.iter().for_each(Slot::wake);
+        waking.what.iter().for_each(Slot::wake);
         ended
-    })
-    .await
-    .unwrap();
+    });
+    let ended = ended.await.unwrap();
     for task in tasks {
         task.await.unwrap();
     }
-    let last: Instant = last.lock().unwrap().unwrap();
-    last.duration_since(ended).as_nanos() as f64 / size as f64
+    shared.since(ended, size)
 }
 
 #[derive(Default)]

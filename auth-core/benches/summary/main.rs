@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that panics has failed")]
 #![allow(clippy::print_stdout, reason = "a benchmark speaks to its user")]
+#![allow(unreachable_pub, reason = "the parts are shared by several benchmarks")]
 
 #[path = "../parts/mod.rs"]
 mod parts;
