@@ -22,6 +22,7 @@ cargo fmt --all --check
 
 say "clippy"
 cargo clippy --workspace --all-targets --locked -- -D warnings
+cargo clippy -p auth-core --all-targets --all-features --locked -- -D warnings
 
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
@@ -40,6 +41,9 @@ RUSTFLAGS="--cfg auth_local" cargo check -p auth-core --locked --all-features --
 
 say "the seam: no HTTP library and no runtime in auth-core"
 scripts/check-seams.sh
+
+say "tests of the feature tracing"
+cargo test -p auth-core --locked --features tracing --test traces --test fast_path
 
 say "tests"
 cargo test --workspace --locked
