@@ -63,6 +63,10 @@
 //!
 //! `standalone`: a runtime of its own. `json`: `TokenResponse`, and bodies as JSON. Both are on by default. On wasm32, and
 //! under `--cfg auth_local`, nothing has to be `Send`. `planted-faults`: known bugs for tests to find; never for use.
+//!
+//! `tracing`: a refresh is a span `auth.refresh` (`session`, `flight`, `cause` and, at its end, `outcome`), with what the
+//! refresher does inside, the first reading of the store is a span `auth.load`, and every [`Event`] is an event as well: at
+//! debug, at info where the tokens or the identity change, at warn where something fails. Their target is `auth_core`.
 
 mod body;
 mod challenge;

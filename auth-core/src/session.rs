@@ -23,6 +23,8 @@ mod reentry;
 #[cfg(auth_shuttle)]
 mod schedules;
 mod state;
+#[cfg_attr(not(feature = "tracing"), path = "session/trace/off.rs")]
+mod trace;
 mod turn;
 mod wait;
 mod watch;

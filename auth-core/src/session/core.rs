@@ -217,7 +217,8 @@ impl Core {
 
     /// One critical section, and then what follows from it.
     pub(crate) fn change<R>(self: &Arc<Self>, change: impl FnOnce(&mut State, &mut After) -> R) -> R {
-        let now = if self.events.anyone_listens() { self.now() } else { Duration::ZERO };
+        let listening = self.events.anyone_listens();
+        let now = if listening { self.now() } else { Duration::ZERO };
         let mut after = After { now, ..After::default() };
         let (result, deliver) = {
             // Not poisoned by anything foreign: only plain code of this crate runs under it.
@@ -227,7 +228,9 @@ impl Core {
             // What is in use is not to be revoked, by whatever road it came to be nobody's.
             after.revoke.retain(|tokens| !state.uses(tokens));
             after.told.extend(state.books.settled());
-            (result, self.events.push(&mut after.events, now))
+            // Where nobody listens they stay where they are: their errors are not dropped under the lock.
+            let deliver = if listening { self.events.push(&mut after.events, now) } else { None };
+            (result, deliver)
         };
         after.happen(self, deliver);
         result

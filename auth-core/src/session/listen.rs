@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::core::Core;
+use super::trace;
 use crate::BoxFuture;
 use crate::contain::quietly;
 use crate::event::{Event, Observer};
@@ -40,15 +41,11 @@ impl Events {
     }
 
     pub(crate) fn anyone_listens(&self) -> bool {
-        !self.observers.is_empty()
+        !self.observers.is_empty() || trace::anyone_listens()
     }
 
-    /// Queues events in order. Returns the number of the delivery that has to be started, if one has. Where nobody listens the
-    /// events are left to the caller: their errors are not dropped here, under the state's lock.
+    /// Queues events in order. Returns the number of the delivery that has to be started, if one has.
     pub(crate) fn push(&self, events: &mut Vec<Event>, now: Duration) -> Option<u64> {
-        if self.observers.is_empty() {
-            return None;
-        }
         let mut inbox = self.inbox();
         inbox.waiting.extend(events.drain(..));
         if inbox.waiting.is_empty() || inbox.delivery.is_some_and(|(_, until)| now < until) {
@@ -79,6 +76,7 @@ pub(crate) fn deliver(core: &Arc<Core>, number: u64) -> BoxFuture<'static, ()> {
         let delivery = delivery;
         let core = &delivery.core;
         while let Some(event) = core.events.next(delivery.number, core.now()) {
+            trace::event(core.id, &event);
             for observer in &core.events.observers {
                 let _ = quietly(|| observer.event(&event));
             }
