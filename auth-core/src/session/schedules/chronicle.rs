@@ -41,9 +41,12 @@ pub(super) enum Left {
 
 impl Chronicle {
     /// Listens.
-    pub(super) fn listener(self: &Arc<Self>) -> impl Fn(&Event) + Send + Sync + 'static {
-        let chronicle = Arc::clone(self);
-        move |event| chronicle.events.lock().unwrap().push(event.clone())
+    pub(super) fn listener(self: &Arc<Self>, world: &Arc<World>) -> impl Fn(&Event) + Send + Sync + 'static {
+        let (chronicle, world) = (Arc::clone(self), Arc::clone(world));
+        move |event| {
+            world.others_may_go_on();
+            chronicle.events.lock().unwrap().push(event.clone());
+        }
     }
 
     pub(super) fn count(&self, which: impl Fn(&Event) -> bool) -> usize {

@@ -35,7 +35,7 @@ impl Scene {
         let chronicle = Arc::new(Chronicle::default());
         let builder = Session::builder(Endpoint { server: Arc::clone(server), acquires });
         let builder = builder.store(shelf.clone()).runtime(Clockwork(Arc::clone(world)));
-        let session = build(builder.on_event(chronicle.listener())).build();
+        let session = build(builder.on_event(chronicle.listener(world))).build();
         let scene = Self {
             world: Arc::clone(world),
             server: Arc::clone(server),
