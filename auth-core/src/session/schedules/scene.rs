@@ -154,6 +154,9 @@ impl Scene {
         let state = self.session.state();
         assert_eq!(seen.last(), Some(&state), "the last that the watcher saw of {seen:?}");
         assert_eq!(newest, self.newest(), "the fast path had the newest");
+        let mut been = self.chronicle.states().into_iter();
+        let in_order = seen.iter().all(|seen| been.any(|state| state == *seen));
+        assert!(in_order, "the watcher saw {seen:?} of {:?}", self.chronicle.states());
         let stored = self.shelf.content();
         match state {
             SessionState::Unknown => {}
