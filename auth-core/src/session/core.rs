@@ -391,7 +391,8 @@ impl Core {
         let refreshable = quietly(|| self.refresher.can_refresh(&tokens)).unwrap_or(false);
         let mut times = Times::default();
         if let Some(left) = tokens.remaining(wall).filter(|left| !born || !left.is_zero()) {
-            let lifetime = tokens.expires_in().unwrap_or(left);
+            // A token that is new here may have been issued a while ago: what is left of it is all that a refresh can have.
+            let lifetime = tokens.expires_in().filter(|_| !born).unwrap_or(left);
             times.expires = Some(now + left.saturating_sub(self.policy.early_for(lifetime)));
             times.granted = born.then(|| lifetime.saturating_sub(self.policy.early_for(lifetime)));
             let soft = self.policy.soft_for(lifetime, self.chance);
