@@ -204,6 +204,12 @@ impl Core {
         snapshot.is_free(self.now()).then(|| snapshot.lease())
     }
 
+    /// The newest lease of this epoch while it is valid, in its soft window too: for who would rather have had a newer one.
+    pub(crate) fn valid(self: &Arc<Self>, epoch: u64) -> Option<Lease> {
+        let now = self.now();
+        self.change(|state, _| state.valid(epoch, now)).map(|snapshot| snapshot.lease())
+    }
+
     /// The newest lease whatever its age, for a waiter at its turn: rows 1 and 2, then use it.
     pub(crate) fn at_turn(self: &Arc<Self>, epoch: u64) -> Result<Lease, Error> {
         if let Some(snapshot) = &*self.published.load()

@@ -399,6 +399,16 @@ impl State {
         }
     }
 
+    /// The newest generation, if it is of this epoch, and a new request would neither wait nor fail.
+    pub(crate) fn valid(&self, epoch: u64, now: Duration) -> Option<Arc<Snapshot>> {
+        match &self.phase {
+            Phase::Active(active) if epoch == self.epoch && !self.holds() => {
+                (!active.times.is_expired(now)).then(|| Arc::clone(&active.snapshot))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether requests have to look at the state although the token is fresh (row 8).
     pub(crate) fn holds(&self) -> bool {
         self.flight.is_some() && matches!(&self.phase, Phase::Active(active) if active.rejected)
