@@ -342,9 +342,9 @@ impl State {
         Decision::Start(self.start(Cause::Proactive, now, policy))
     }
 
-    /// What a timer does that refreshes while nobody asks: as row 10, and as row 13 where that was slept through.
-    pub(crate) fn ahead(&mut self, now: Duration, policy: &Policy) -> Ahead {
-        let cooling = self.cooldown.as_ref().map(|cooldown| cooldown.until).filter(|until| now < *until);
+    /// What a timer does that refreshes while nobody asks: as row 10, and as row 13 where that was slept through. It starts
+    /// nothing before `earliest`.
+    pub(crate) fn ahead(&mut self, earliest: Duration, now: Duration, policy: &Policy) -> Ahead {
         let Phase::Active(active) = &self.phase else { return Ahead::Never };
         if let Some(slot) = &self.flight {
             return Ahead::Wait(Arc::clone(&slot.flight));
@@ -353,11 +353,9 @@ impl State {
         if active.why_not_refresh(now).is_some() {
             return Ahead::Never;
         }
-        match cooling {
-            Some(until) => Ahead::At(until.max(due)),
-            None if now < due => Ahead::At(due),
-            None => Ahead::Start(self.start(Cause::Proactive, now, policy)),
-        }
+        let cooled = self.cooldown.as_ref().map_or(Duration::ZERO, |cooldown| cooldown.until);
+        let then = due.max(cooled).max(earliest);
+        if now < then { Ahead::At(then) } else { Ahead::Start(self.start(Cause::Proactive, now, policy)) }
     }
 
     /// Rows 1 and 2: why a request that was decided for this epoch must not go on, if it must not.
