@@ -15,6 +15,7 @@ mod events;
 mod executors;
 mod flights;
 mod identity;
+mod idle;
 mod lapses;
 mod late;
 mod persistence;
