@@ -293,23 +293,23 @@ impl Core {
                     after.events.push(Event::Ended(SessionEnded { reason, error: error.clone() }));
                     return Err(error);
                 }
-                Decision::Join(flight) => {
-                    state.counters.joined += 1;
-                    (flight, false)
-                }
+                Decision::Join(flight) => (flight, false),
                 Decision::Start(flight) => (flight, true),
             };
             if start {
                 self.start(after, &flight);
             }
-            if !placed {
-                return Ok(Granted::Flight(flight));
-            }
-            let Some(number) = flight.queue.join(self.policy.max_waiters) else {
-                state.counters.queue_full += 1;
-                return Err(Error::new(ErrorKind::QueueFull));
+            let granted = if placed {
+                let Some(number) = flight.queue.join(self.policy.max_waiters) else {
+                    state.counters.queue_full += 1;
+                    return Err(Error::new(ErrorKind::QueueFull));
+                };
+                Granted::Place(Place { flight, number })
+            } else {
+                Granted::Flight(flight)
             };
-            Ok(Granted::Place(Place { flight, number }))
+            state.counters.joined += u64::from(!start);
+            Ok(granted)
         })
     }
 
