@@ -263,7 +263,10 @@ impl State {
             // 6
             Phase::Unknown => match (&self.load, cooling) {
                 (Some(loading), _) => Decision::Load(Arc::clone(&loading.promise)),
-                (None, Some(error)) => Decision::Fail(error),
+                (None, Some(error)) => {
+                    self.counters.cooled += 1;
+                    Decision::Fail(error)
+                }
                 (None, None) => self.start_load(now, policy),
             },
             // 7
