@@ -9,6 +9,7 @@ mod attaching;
 mod bodies;
 mod cancellation;
 mod challenges;
+mod cooldowns;
 mod counters;
 mod edges;
 mod endings;
