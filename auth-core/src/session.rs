@@ -229,10 +229,7 @@ impl Session {
         let lease = match self.core().outcome(Ask::Valid(min_validity)).await {
             Ok(lease) => lease,
             // What is still valid is better than the failure to make it valid for longer; but it has to be the same sign-in's.
-            Err(error) => {
-                let lease = self.core().fast();
-                lease.filter(|lease| Some(lease.stamp().epoch) == asked_as).ok_or(error)?
-            }
+            Err(error) => asked_as.and_then(|epoch| self.core().valid(epoch)).ok_or(error)?,
         };
         let newest = self.core().tokens(lease.stamp());
         newest

@@ -204,6 +204,12 @@ impl Core {
         snapshot.is_free(self.now()).then(|| snapshot.lease())
     }
 
+    /// The newest lease of this epoch while it is valid, in its soft window too: for who would rather have had a newer one.
+    pub(crate) fn valid(self: &Arc<Self>, epoch: u64) -> Option<Lease> {
+        let now = self.now();
+        self.change(|state, _| state.valid(epoch, now)).map(|snapshot| snapshot.lease())
+    }
+
     /// The newest lease whatever its age, for a waiter at its turn: rows 1 and 2, then use it.
     pub(crate) fn at_turn(self: &Arc<Self>, epoch: u64) -> Result<Lease, Error> {
         if let Some(snapshot) = &*self.published.load()
@@ -290,23 +296,23 @@ impl Core {
                     after.events.push(Event::Ended(SessionEnded { reason, error: error.clone() }));
                     return Err(error);
                 }
-                Decision::Join(flight) => {
-                    state.counters.joined += 1;
-                    (flight, false)
-                }
+                Decision::Join(flight) => (flight, false),
                 Decision::Start(flight) => (flight, true),
             };
             if start {
                 self.start(after, &flight);
             }
-            if !placed {
-                return Ok(Granted::Flight(flight));
-            }
-            let Some(number) = flight.queue.join(self.policy.max_waiters) else {
-                state.counters.queue_full += 1;
-                return Err(Error::new(ErrorKind::QueueFull));
+            let granted = if placed {
+                let Some(number) = flight.queue.join(self.policy.max_waiters) else {
+                    state.counters.queue_full += 1;
+                    return Err(Error::new(ErrorKind::QueueFull));
+                };
+                Granted::Place(Place { flight, number })
+            } else {
+                Granted::Flight(flight)
             };
-            Ok(Granted::Place(Place { flight, number }))
+            state.counters.joined += u64::from(!start);
+            Ok(granted)
         })
     }
 
@@ -394,7 +400,8 @@ impl Core {
         let refreshable = quietly(|| self.refresher.can_refresh(&tokens)).unwrap_or(false);
         let mut times = Times::default();
         if let Some(left) = tokens.remaining(wall).filter(|left| !born || !left.is_zero()) {
-            let lifetime = tokens.expires_in().unwrap_or(left);
+            // A token that is new here may have been issued a while ago: what is left of it is all that a refresh can have.
+            let lifetime = tokens.expires_in().filter(|_| !born).unwrap_or(left);
             times.expires = Some(now + left.saturating_sub(self.policy.early_for(lifetime)));
             times.granted = born.then(|| lifetime.saturating_sub(self.policy.early_for(lifetime)));
             let soft = self.policy.soft_for(lifetime, self.chance);

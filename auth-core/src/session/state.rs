@@ -263,7 +263,10 @@ impl State {
             // 6
             Phase::Unknown => match (&self.load, cooling) {
                 (Some(loading), _) => Decision::Load(Arc::clone(&loading.promise)),
-                (None, Some(error)) => Decision::Fail(error),
+                (None, Some(error)) => {
+                    self.counters.cooled += 1;
+                    Decision::Fail(error)
+                }
                 (None, None) => self.start_load(now, policy),
             },
             // 7
@@ -342,9 +345,9 @@ impl State {
         Decision::Start(self.start(Cause::Proactive, now, policy))
     }
 
-    /// What a timer does that refreshes while nobody asks: as row 10, and as row 13 where that was slept through.
-    pub(crate) fn ahead(&mut self, now: Duration, policy: &Policy) -> Ahead {
-        let cooling = self.cooldown.as_ref().map(|cooldown| cooldown.until).filter(|until| now < *until);
+    /// What a timer does that refreshes while nobody asks: as row 10, and as row 13 where that was slept through. It starts
+    /// nothing before `earliest`.
+    pub(crate) fn ahead(&mut self, earliest: Duration, now: Duration, policy: &Policy) -> Ahead {
         let Phase::Active(active) = &self.phase else { return Ahead::Never };
         if let Some(slot) = &self.flight {
             return Ahead::Wait(Arc::clone(&slot.flight));
@@ -353,11 +356,9 @@ impl State {
         if active.why_not_refresh(now).is_some() {
             return Ahead::Never;
         }
-        match cooling {
-            Some(until) => Ahead::At(until.max(due)),
-            None if now < due => Ahead::At(due),
-            None => Ahead::Start(self.start(Cause::Proactive, now, policy)),
-        }
+        let cooled = self.cooldown.as_ref().map_or(Duration::ZERO, |cooldown| cooldown.until);
+        let then = due.max(cooled).max(earliest);
+        if now < then { Ahead::At(then) } else { Ahead::Start(self.start(Cause::Proactive, now, policy)) }
     }
 
     /// Rows 1 and 2: why a request that was decided for this epoch must not go on, if it must not.
@@ -396,6 +397,16 @@ impl State {
         match &self.phase {
             Phase::Active(active) => Some(&active.snapshot),
             Phase::Unknown | Phase::SignedOut | Phase::Ended(..) => None,
+        }
+    }
+
+    /// The newest generation, if it is of this epoch, and a new request would neither wait nor fail.
+    pub(crate) fn valid(&self, epoch: u64, now: Duration) -> Option<Arc<Snapshot>> {
+        match &self.phase {
+            Phase::Active(active) if epoch == self.epoch && !self.holds() => {
+                (!active.times.is_expired(now)).then(|| Arc::clone(&active.snapshot))
+            }
+            _ => None,
         }
     }
 
