@@ -7,6 +7,7 @@
 mod apart;
 mod attaching;
 mod bodies;
+mod budget;
 mod cancellation;
 mod challenges;
 mod cooldowns;
