@@ -18,7 +18,7 @@ use super::lease::{Lease, Snapshot, Stamp};
 use super::ledger::Ledger;
 use super::listen::{self, Events};
 use super::load;
-use super::policy::{Policy, unit};
+use super::policy::{Policy, split_mix, unit};
 use super::reentry::SessionId;
 use super::state::{Ask, Candidate, Decision, Landing, Leftovers, State, Times};
 use super::turn::Place;
@@ -188,13 +188,9 @@ impl Core {
         }
     }
 
-    /// Random bits (SplitMix64).
+    /// Random bits.
     pub(crate) fn roll(&self) -> u64 {
-        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-        let mut bits = self.seed.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^ (bits >> 31)
+        split_mix(&self.seed)
     }
 
     /// The fast path: one load, one clock read, one clone. No lock, no allocation.

@@ -592,6 +592,22 @@ fn row_9_a_rejected_token_without_a_flight_is_used() {
     assert_eq!(world.refresher.calls(), 2);
 }
 
+/// Rows 9 and 13, P1: A token is used until it counts as expired, 5 s early, and from that instant on no more.
+#[test]
+fn rows_9_and_13_at_the_end_of_a_lifetime() {
+    let world = lasting_world(100);
+    world.pass(Duration::from_millis(94_999));
+    assert_eq!(bearer(&ready(&world.lease())), "Bearer T0");
+    assert_eq!(world.refresher.calls(), 0);
+
+    world.pass(Duration::from_millis(1));
+    let waiting = world.lease();
+
+    assert!(!waiting.is_finished());
+    world.refresh_answers(numbered(1));
+    assert_eq!(bearer(&ready(&waiting)), "Bearer T1");
+}
+
 /// Row 11: An expired token that cannot be refreshed ends the session, and so does one that drains.
 #[test]
 fn row_11_expired_and_not_refreshable_ends() {
