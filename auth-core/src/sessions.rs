@@ -113,7 +113,7 @@ impl<K> Shared<K> {
         let taken = self.shelf().take(spot, theirs, now);
         let evicted = taken.is_some();
         // Only here, while the lock is free: the last handle closes the watches and drops the parts.
-        drop((taken, session));
+        let _ = quietly(|| drop((taken, session)));
         evicted
     }
 
