@@ -171,8 +171,7 @@ impl<K: MaybeSend + MaybeSync + 'static> Sessions<K> {
         let first = shared.shelf().turn();
         loop {
             // Whatever is added meanwhile comes behind this spot: nothing is missed.
-            if let Some(found) = self.find(key, spot) {
-                spot = found;
+            if self.find(key, &mut spot) {
                 if let Some(session) = self.enter(spot, me)? {
                     return Ok(session);
                 }
@@ -196,18 +195,19 @@ impl<K: MaybeSend + MaybeSync + 'static> Sessions<K> {
         }
     }
 
-    /// The entry with this key behind this spot.
-    fn find<Q>(&self, key: &Q, mut spot: Spot) -> Option<Spot>
+    /// Goes on to the entry with this key, or to the last of its hash. Whether it is there.
+    fn find<Q>(&self, key: &Q, spot: &mut Spot) -> bool
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
         loop {
-            let (next, other) = self.shared.shelf().after(spot)?;
+            let next = self.shared.shelf().after(*spot);
+            let Some((next, other)) = next else { return false };
+            *spot = next;
             if (*other).borrow() == key {
-                return Some(next);
+                return true;
             }
-            spot = next;
         }
     }
 
@@ -260,12 +260,15 @@ impl<K: MaybeSend + MaybeSync + 'static> Sessions<K> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let before = Spot::before(self.shared.hasher.hash_one(key));
-        if let Some(spot) = self.find(key, before) {
+        let mut spot = Spot::before(self.shared.hasher.hash_one(key));
+        while self.find(key, &mut spot) {
             let resting = self.shared.shelf().resting(spot);
-            resting.map(|candidate| self.shared.settle(candidate));
+            let Some(candidate) = resting else { return false };
+            if !self.shared.settle(candidate) {
+                return false;
+            }
         }
-        self.find(key, before).is_none()
+        true
     }
 
     /// Evicts all that have been idle for long enough; says how many.

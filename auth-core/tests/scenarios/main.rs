@@ -18,6 +18,7 @@ mod identity;
 mod lapses;
 mod late;
 mod persistence;
+mod pool;
 mod responses;
 mod secrets;
 mod storms;
