@@ -167,8 +167,7 @@ impl<K: MaybeSend + MaybeSync + 'static> Sessions<K> {
         shared.sweep();
         let me = thread::current().id();
         let mut spot = Spot::before(shared.hasher.hash_one(key));
-        let (mut owned, mut looks) = (None, 0);
-        let first = shared.shelf().turn();
+        let (mut owned, mut looks) = (None, LOOKS.min(shared.max));
         loop {
             // Whatever is added meanwhile comes behind this spot: nothing is missed.
             if self.find(key, &mut spot) {
@@ -178,12 +177,12 @@ impl<K: MaybeSend + MaybeSync + 'static> Sessions<K> {
                 continue;
             }
             let key = owned.get_or_insert_with(|| Arc::new(key.to_owned()));
-            let reserved = shared.shelf().reserve(spot, key, me, shared.max, first);
+            let reserved = shared.shelf().reserve(spot, key, me, shared.max);
             match reserved {
                 Reserved::At(spot) => return self.make(spot, key),
                 Reserved::Look => {}
-                Reserved::Full(Some(candidate)) if looks < LOOKS => {
-                    looks += 1;
+                Reserved::Full(Some(candidate)) if looks > 0 => {
+                    looks -= 1;
                     let theirs = candidate.1.look();
                     shared.evict(candidate, theirs);
                 }

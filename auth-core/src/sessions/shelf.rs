@@ -86,7 +86,7 @@ pub(super) enum Reserved {
     At(Spot),
     /// There are others of that hash to look at first.
     Look,
-    /// There are too many; this one may make room.
+    /// There are too many; the first that rests may make room.
     Full(Option<Candidate>),
 }
 
@@ -110,11 +110,6 @@ impl<K> Shelf<K> {
         self.next
     }
 
-    /// Whatever is put to rest, or found busy, from now on has this turn or a later one.
-    pub(super) fn turn(&self) -> u64 {
-        self.next + 1
-    }
-
     /// The next entry with the same hash.
     pub(super) fn after(&self, spot: Spot) -> Option<(Spot, Arc<K>)> {
         let last = Spot { number: u64::MAX, ..spot };
@@ -122,23 +117,14 @@ impl<K> Shelf<K> {
         Some((*spot, Arc::clone(&entry.key)))
     }
 
-    /// A new entry, behind all others with its hash: `spot` is the last of them that is known. Where there is no room, the
-    /// first that rests with a turn before this one may make some.
-    pub(super) fn reserve(
-        &mut self,
-        spot: Spot,
-        key: &Arc<K>,
-        maker: ThreadId,
-        max: usize,
-        before: u64,
-    ) -> Reserved {
+    /// A new entry, behind all others with its hash: `spot` is the last of them that is known.
+    pub(super) fn reserve(&mut self, spot: Spot, key: &Arc<K>, maker: ThreadId, max: usize) -> Reserved {
         if self.after(spot).is_some() {
             return Reserved::Look;
         }
         if self.entries.len() >= max {
-            let (turn, resting) = self.resting.first_key_value().unzip();
-            let first = resting.filter(|_| turn < Some(&before));
-            return Reserved::Full(first.and_then(|spot| self.candidate(*spot)));
+            let first = self.resting.first_key_value();
+            return Reserved::Full(first.and_then(|(_, spot)| self.candidate(*spot)));
         }
         let spot = Spot { number: self.next(), ..spot };
         self.entries.insert(spot, Entry { key: Arc::clone(key), stage: Stage::Making(maker) });

@@ -88,12 +88,12 @@ mod tests {
 
         fn save(&mut self) {
             let order = self.state.books.due().expect("a write is due");
-            self.state.books.answered(&order, Ok(()));
+            drop(self.state.books.answered(&order, Ok(())));
         }
 
         fn fail_save(&mut self) {
             let order = self.state.books.due().expect("a write is due");
-            self.state.books.answered(&order, Err(Arc::new(StoreError::new("full"))));
+            drop(self.state.books.answered(&order, Err(Arc::new(StoreError::new("full")))));
         }
 
         #[track_caller]

@@ -229,3 +229,57 @@ fn one_whose_load_ran_out_of_time_goes() {
 
     assert!(tenants.sessions.get(&2).is_ok());
 }
+
+/// M4: However many busy ones are passed over, each call looks further.
+#[test]
+fn a_free_one_behind_many_busy_ones_is_found() {
+    const MOST: u64 = 150;
+    let tenants = Tenants::most(MOST as usize);
+    for tenant in 1..MOST {
+        drop(tenants.signed_in(tenant));
+        tenants.leave_refreshing(tenant);
+    }
+    drop(tenants.get(MOST));
+
+    let answers: Vec<bool> = (0..3).map(|_| tenants.sessions.get(&1_000).is_ok()).collect();
+
+    assert_eq!(answers, [false, false, true]);
+    assert!(!tenants.there().contains(&MOST));
+}
+
+/// M4, K14: One that has not given the store's lock back stays: another in its place would wait for it.
+#[test]
+fn one_that_holds_the_stores_lock_stays() {
+    let tenants = Tenants::new();
+    tenants.parts(1).store.lockable();
+    drop(tenants.signed_in(1));
+    tenants.leave_refreshing(1);
+    tenants.parts(1).store.hold(Op::Release);
+    tenants.parts(1).refresher.try_next().unwrap().answer(pair(1, 1));
+    tenants.settle();
+    assert_eq!(
+        (tenants.parts(1).stored().as_deref(), tenants.get(1).state()),
+        (Some("T1001"), SessionState::Active)
+    );
+    stays(&tenants, 1);
+
+    tenants.parts(1).store.release_holds();
+    tenants.settle();
+
+    goes(&tenants, 1);
+    assert!(!tenants.parts(1).store.is_locked());
+}
+
+/// M4, H4: A sign-in in the middle of a refresh: the session stays until that flight can hold nothing any more, and goes then.
+#[test]
+fn one_whose_refresh_was_overtaken_goes_after_its_deadline() {
+    let tenants = Tenants::most(1);
+    drop(tenants.signed_in(1));
+    tenants.leave_refreshing(1);
+    drop(tenants.signed_in(1));
+    assert!(tenants.sessions.get(&2).is_err());
+
+    tenants.pass(Duration::from_secs(60));
+
+    assert!(tenants.sessions.get(&2).is_ok());
+}
