@@ -19,6 +19,7 @@ mod load;
 mod policy;
 mod queue;
 mod reentry;
+mod rest;
 #[cfg(test)]
 #[cfg(auth_shuttle)]
 mod schedules;
@@ -30,6 +31,7 @@ mod wait;
 mod watch;
 
 pub use builder::SessionBuilder;
+pub(crate) use builder::standalone;
 pub use lease::{Lease, Stamp};
 pub use policy::{PersistFailure, ReplayOrder};
 pub use turn::{Start, Turn};
@@ -47,6 +49,7 @@ use self::state::Ask;
 use self::wait::WaitTurn;
 use crate::contain::wake;
 use crate::event::{Event, SessionState};
+use crate::sessions::Guest;
 use crate::{AccessToken, Counters, Error, ErrorKind, Refresher, Runtime, Scheme, Tokens};
 
 /// One identity at a time, and the coordinator that keeps its tokens fresh. Cheap to clone: every clone is the same session.
@@ -72,6 +75,9 @@ use crate::{AccessToken, Counters, Error, ErrorKind, Refresher, Runtime, Scheme,
 #[derive(Clone)]
 pub struct Session {
     handle: Arc<Handle>,
+    /// Where it came from a pool: tells the pool when nobody holds it any more. Dropped after the handle.
+    #[expect(dead_code, reason = "held for its destructor")]
+    guest: Option<Arc<Guest>>,
 }
 
 /// The last one closes the watches. Tasks hold the core alone, so a flight under way keeps nobody watching.
@@ -95,7 +101,12 @@ impl Session {
     }
 
     pub(crate) fn from_core(core: Core) -> Self {
-        Self { handle: Arc::new(Handle { core: Arc::new(core) }) }
+        Self { handle: Arc::new(Handle { core: Arc::new(core) }), guest: None }
+    }
+
+    /// The same session, handed out by a pool.
+    pub(crate) fn lent(&self, guest: Arc<Guest>) -> Self {
+        Self { handle: Arc::clone(&self.handle), guest: Some(guest) }
     }
 
     fn core(&self) -> &Arc<Core> {

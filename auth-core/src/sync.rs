@@ -6,7 +6,8 @@
 #[cfg(not(all(test, auth_shuttle)))]
 mod real {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-    pub(crate) use std::sync::{Mutex, MutexGuard, PoisonError};
+    pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+    pub(crate) use std::thread::{self, ThreadId};
     pub(crate) use std::thread_local;
 
     pub(crate) use arc_swap::ArcSwapOption;
@@ -17,7 +18,8 @@ mod model {
     use std::sync::Arc;
 
     pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-    pub(crate) use shuttle::sync::{Mutex, MutexGuard, PoisonError};
+    pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+    pub(crate) use shuttle::thread::{self, ThreadId};
     pub(crate) use shuttle::thread_local;
 
     /// The real one, but the model checker may let others go on before each access. (What is inside needs no model: there is

@@ -29,6 +29,10 @@ async fn watch(core: &Arc<Core>) {
     loop {
         let now = core.now();
         let next = core.change(|state, after| {
+            // Under the state's lock: a pool may have given the session up, and another may be there in its place.
+            if core.is_timer_closed() {
+                return state::Ahead::Never;
+            }
             let next = state.ahead(earliest, now, &core.policy);
             if let state::Ahead::Start(flight) = &next {
                 core.start(after, flight);

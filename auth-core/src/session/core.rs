@@ -1,8 +1,8 @@
 //! The core: the state's lock, and what follows from each change once the lock has been given back.
 //!
-//! Invariant 11 is kept here: [`Core::change`] is the only place that locks the state, the closure it runs is plain code of
-//! this crate, and everything foreign (wakers, callbacks, spawning, dropping) is put into an [`After`] and happens when the
-//! lock is free.
+//! Invariant 11 is kept here: [`Core::change`] is the only place that locks the state to change it, the closure it runs is plain
+//! code of this crate, and everything foreign (wakers, callbacks, spawning, dropping) is put into an [`After`] and happens when
+//! the lock is free. [`Core::peek`] only reads: nothing follows from it.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -28,8 +28,8 @@ use crate::event::{EndReason, Event, FlightId, SessionEnded};
 use crate::planted::Fault;
 use crate::sync::{ArcSwapOption, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::{
-    BoxFuture, Counters, Error, ErrorKind, InvalidToken, Refresher, Runtime, Scheme, SignInId, TokenStore,
-    Tokens,
+    BoxFuture, Counters, Error, ErrorKind, InvalidToken, MemoryStore, Refresher, Runtime, Scheme, SignInId,
+    TokenStore, Tokens,
 };
 
 pub(crate) struct Core {
@@ -39,6 +39,8 @@ pub(crate) struct Core {
     pub(crate) scheme: Arc<dyn Scheme>,
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) policy: Policy,
+    /// Its builder named a store: what that holds outlives the session.
+    pub(super) stored: bool,
     pub(crate) ledger: Ledger,
     pub(crate) events: Events,
     pub(crate) watched: Arc<Watched>,
@@ -105,21 +107,23 @@ pub(crate) enum Granted {
 impl Core {
     pub(crate) fn new(
         refresher: Arc<dyn Refresher>,
-        store: Arc<dyn TokenStore>,
+        store: Option<Arc<dyn TokenStore>>,
         scheme: Arc<dyn Scheme>,
         runtime: Arc<dyn Runtime>,
         policy: Policy,
         events: Events,
     ) -> Self {
         let state = State::new();
+        let stored = store.is_some();
         let (chance, seed) = (unit(runtime.random()), AtomicU64::new(runtime.random()));
         Self {
             id: SessionId::next(),
             refresher,
-            store,
+            store: store.unwrap_or_else(|| Arc::new(MemoryStore::new())),
             scheme,
             runtime,
             policy,
+            stored,
             ledger: Ledger::new(),
             events,
             watched: Arc::new(Watched::new(state.session_state())),
@@ -159,14 +163,20 @@ impl Core {
 
     /// The last handle of the session has been dropped.
     pub(crate) fn stop_timer(&self) {
-        let stop = {
-            let mut timer = self.timer();
-            timer.closed = true;
-            timer.stop.take()
-        };
+        self.close_timer();
+        let stop = self.timer().stop.take();
         if let Some(stop) = stop {
             let _ = quietly(|| stop.abort());
         }
+    }
+
+    /// From now on the timer starts nothing.
+    pub(super) fn close_timer(&self) {
+        self.timer().closed = true;
+    }
+
+    pub(super) fn is_timer_closed(&self) -> bool {
+        self.timer().closed
     }
 
     pub(crate) fn replayed(self: &Arc<Self>, event: impl FnOnce() -> Event) {
@@ -175,8 +185,11 @@ impl Core {
     }
 
     pub(crate) fn counters(self: &Arc<Self>) -> Counters {
-        let counted = self.change(|state, _| state.counters);
-        Counters { replayed: self.replayed.load(Ordering::Relaxed), ..counted }
+        self.change(|state, _| self.counted(state))
+    }
+
+    pub(super) fn counted(&self, state: &State) -> Counters {
+        Counters { replayed: self.replayed.load(Ordering::Relaxed), ..state.counters }
     }
 
     /// An event that is not part of a change.
@@ -215,6 +228,11 @@ impl Core {
         }
         let refusal = self.change(|state, _| state.foreign(epoch));
         Err(refusal.unwrap_or_else(|| Error::new(ErrorKind::SessionChanged)))
+    }
+
+    /// Looks at the state: nothing foreign happens, so this may be called under a pool's lock.
+    pub(super) fn peek<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        look(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// One critical section, and then what follows from it.
@@ -301,7 +319,7 @@ impl Core {
             let granted = if placed {
                 let Some(number) = flight.queue.join(self.policy.max_waiters) else {
                     state.counters.queue_full += 1;
-                    return Err(Error::new(ErrorKind::QueueFull));
+                    return Err(Error::detailed(ErrorKind::QueueFull, "they wait for the refresh"));
                 };
                 Granted::Place(Place { flight, number })
             } else {
@@ -319,7 +337,7 @@ impl Core {
     }
 
     /// Ends what is past its deadline, on a runtime that nobody drives, say.
-    fn look(&self, state: &mut State, after: &mut After, now: Duration) {
+    pub(super) fn look(&self, state: &mut State, after: &mut After, now: Duration) {
         let expired = state.expire(now, self.roll(), &self.policy);
         after.forsaken |= expired.forsaken;
         after.unlock.extend(expired.holders);

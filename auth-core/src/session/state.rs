@@ -33,6 +33,7 @@
 mod candidate;
 mod identity;
 mod landing;
+mod rest;
 
 pub(crate) use candidate::{Candidate, Times};
 pub(crate) use identity::Leftovers;
@@ -53,6 +54,8 @@ use crate::{Counters, Error, ErrorKind, Tokens};
 pub(crate) struct State {
     pub(crate) books: Books,
     pub(super) epoch: u64,
+    /// This epoch's first tokens came from the refresher, not from a person: they can be had again.
+    pub(super) acquires: bool,
     pub(super) phase: Phase,
     /// The flight that is up. It belongs to the current epoch and replaces the newest token.
     pub(super) flight: Option<Slot>,
@@ -180,6 +183,7 @@ impl State {
         Self {
             books: Books::new(),
             epoch: 0,
+            acquires: false,
             phase: Phase::Unknown,
             flight: None,
             lapsed: None,

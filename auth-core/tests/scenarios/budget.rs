@@ -262,7 +262,7 @@ impl Run {
             }
             Reply::Unavailable(None) => call.fail(RefreshError::unavailable("503")),
             Reply::Unavailable(Some(asked)) => {
-                call.fail(RefreshError::unavailable("429").retry_after(s(asked)))
+                call.fail(RefreshError::unavailable("429").retry_after(s(asked)));
             }
             Reply::Lost => call.fail(RefreshError::unavailable("reset").outcome_unknown()),
             Reply::Misconfigured => call.fail(RefreshError::misconfigured("down")),

@@ -22,6 +22,7 @@ mod idle;
 mod lapses;
 mod late;
 mod persistence;
+mod pool;
 mod proactive;
 mod responses;
 mod secrets;
