@@ -595,7 +595,8 @@ fn row_9_a_rejected_token_without_a_flight_is_used() {
 /// Rows 9 and 13, P1: A token is used until it counts as expired, 5 s early, and from that instant on no more.
 #[test]
 fn rows_9_and_13_at_the_end_of_a_lifetime() {
-    let world = lasting_world(100);
+    let world = World::with(|session| session.soft_window(Duration::ZERO), |client| client);
+    world.sign_in(lasting(&world, numbered(0), 100));
     world.pass(Duration::from_millis(94_999));
     assert_eq!(bearer(&ready(&world.lease())), "Bearer T0");
     assert_eq!(world.refresher.calls(), 0);
