@@ -1,9 +1,10 @@
 //! Events: what happened in a session, in order, for whoever listens.
 
 use std::fmt;
-use std::sync::Arc;
+use std::time::Duration;
 
-use crate::{Error, Stamp};
+use crate::maybe::forward;
+use crate::{Error, MaybeSend, MaybeSync, Stamp};
 
 /// Which flight: one refresh, from its start to its last effect. Numbers grow, and are never used again by a session.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -146,8 +147,12 @@ pub enum Event {
         adopted: bool,
         /// Whether the access token is the one from before.
         unchanged: bool,
+        /// Why the flight was started.
+        cause: Cause,
         /// How many requests wait in its queue.
         waiters: usize,
+        /// How long it took, from its start, the save included.
+        took: Duration,
     },
     /// A flight failed. The session lives, or ends with the next event.
     RefreshFailed {
@@ -155,6 +160,12 @@ pub enum Event {
         flight: FlightId,
         /// What its waiters got.
         error: Error,
+        /// Why the flight was started.
+        cause: Cause,
+        /// How many requests waited in its queue.
+        waiters: usize,
+        /// How long it took, from its start.
+        took: Duration,
     },
     /// The refresh token is dead, the access token stays in use until it expires or is rejected.
     Draining,
@@ -174,6 +185,55 @@ pub enum Event {
     },
 }
 
+/// Who is told what happens in a session: for a log, a trace, metrics.
+///
+/// # Contract
+///
+/// - **Ordering.** Events come in the order in which they happened, one at a time.
+/// - **Isolation.** They are told by a task of their own, when no lock is held: a slow observer delays later events and
+///   nothing else, one that panics misses that event. It must not block its thread.
+/// - **Confidentiality.** No event holds a token.
+///
+/// # Examples
+///
+/// ```
+/// use auth_core::{Event, Observer};
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// #[derive(Default)]
+/// struct SlowestRefresh(AtomicU64);
+///
+/// impl Observer for SlowestRefresh {
+///     fn event(&self, event: &Event) {
+///         if let Event::Refreshed { took, .. } = event {
+///             self.0.fetch_max(took.as_millis() as u64, Ordering::Relaxed);
+///         }
+///     }
+/// }
+/// ```
+pub trait Observer: MaybeSend + MaybeSync + 'static {
+    /// This happened.
+    fn event(&self, event: &Event);
+}
+
+forward! {
+    impl Observer {
+        fn event(&self, event: &Event) {
+            (**self).event(event);
+        }
+    }
+}
+
+/// A closure that observes, as [`SessionBuilder::on_event`](crate::SessionBuilder::on_event) takes it. (A blanket impl would
+/// collide with the forwarding ones.)
+pub(crate) struct ObserverFn<F>(pub(crate) F);
+
+impl<F: Fn(&Event) + MaybeSend + MaybeSync + 'static> Observer for ObserverFn<F> {
+    fn event(&self, event: &Event) {
+        (self.0)(event);
+    }
+}
+
 /// A session's end, told to [`SessionBuilder::on_session_ended`](crate::SessionBuilder::on_session_ended).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -183,10 +243,3 @@ pub struct SessionEnded {
     /// What its waiters got: the cause is its source.
     pub error: Error,
 }
-
-/// A listener, as the session keeps it.
-#[cfg(not(any(target_arch = "wasm32", auth_local)))]
-pub(crate) type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
-/// A listener, as the session keeps it.
-#[cfg(any(target_arch = "wasm32", auth_local))]
-pub(crate) type Listener = Arc<dyn Fn(&Event)>;

@@ -62,15 +62,21 @@
 //! # Features
 //!
 //! `standalone`: a runtime of its own. `json`: `TokenResponse`, and bodies as JSON. Both are on by default. On wasm32, and
-//! under `--cfg auth_local`, nothing has to be `Send`.
+//! under `--cfg auth_local`, nothing has to be `Send`. `planted-faults`: known bugs for tests to find; never for use.
+//!
+//! `tracing`: a refresh is a span `auth.refresh` (`session`, `flight`, `cause` and, at its end, `outcome`), with what the
+//! refresher does inside, the first reading of the store is a span `auth.load`, and every [`Event`] is an event as well: at
+//! debug, at info where the tokens or the identity change, at warn where something fails. Their target is `auth_core`.
 
 mod body;
 mod challenge;
 mod client;
 mod contain;
+mod counters;
 mod error;
 mod event;
 mod maybe;
+mod planted;
 mod refresher;
 mod runtime;
 mod scheme;
@@ -91,9 +97,12 @@ pub use client::{
     Anonymous, Attempt, AuthClient, ClientBuilder, NoReplay, NotAttached, NotReplayed, NotReplayedReason,
     Unchanged,
 };
+pub use counters::{Counters, Metric};
 pub use error::{Advice, BoxError, Error, ErrorKind};
-pub use event::{Cause, EndReason, Event, FlightId, SessionEnded, SessionState};
+pub use event::{Cause, EndReason, Event, FlightId, Observer, SessionEnded, SessionState};
 pub use maybe::{BoxFuture, MaybeSend, MaybeSync};
+#[cfg(feature = "planted-faults")]
+pub use planted::{Fault, UnknownFault};
 pub use refresher::{RefreshError, Refresher, RefresherFn, refresher_fn};
 pub use runtime::Runtime;
 #[cfg(all(feature = "standalone", not(any(target_arch = "wasm32", auth_local))))]

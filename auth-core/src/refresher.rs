@@ -15,15 +15,22 @@ use crate::{BoxError, Error, InvalidToken, MaybeSend, MaybeSync, Tokens, Transpo
 ///
 /// # Contract
 ///
-/// - **Concurrency.** Calls made for one sign-in never overlap. (A call for a sign-in that is over runs out beside those of the
-///   next.)
-/// - **Once.** `refresh` presents the refresh token once. A transport that sends a request again by itself presents a
-///   spent token, and servers answer that by revoking the session (RFC 9700 §4.14).
-/// - **Rotation.** A refresh token in the answer is returned. One left out is left out: the session carries it over.
+/// - **Concurrency.** Calls made for one sign-in never overlap. Those of others do: a call for a sign-in that is over runs out
+///   beside those of the next, and sessions may share a refresher.
+/// - **Once.** `refresh` presents the refresh token of `current`, as it is, and once. A transport that sends a request again by
+///   itself presents a spent token, and servers answer that by revoking the session (RFC 9700 §4.14).
+/// - **Memory.** None. It goes by what it is given, not by an earlier call.
+/// - **Rotation.** A refresh token in the answer is returned. One left out is left out, or is the current one: the session
+///   carries it over.
+/// - **Lifetime.** What the answer says of it is returned, counted from its receipt.
 /// - **Honesty.** [`RefreshError::rejected`] only if the server said that this refresh token is dead: it ends the
 ///   session. In doubt it is [`RefreshError::unavailable`], and where the request may have reached the server without
-///   an answer coming back, [`outcome_unknown`](RefreshError::outcome_unknown) as well.
-/// - **Confidentiality.** No token in an error. The refresh request carries no bearer token, and follows no redirect.
+///   an answer coming back, [`outcome_unknown`](RefreshError::outcome_unknown) as well. So it is with a success that
+///   cannot be read.
+/// - **Confidentiality.** No token in an error, none in a URI. The refresh request carries no bearer token, and follows no
+///   redirect.
+///
+/// `auth_testkit::conformance::refresher` tries each clause against a real server.
 ///
 /// An endpoint that does not speak OAuth: look at the status yourself first, and return [`RefreshError::rejected`] where it
 /// says that the refresh token is dead. `TokenResponse` takes every failure that it does not know for an outage.
@@ -31,7 +38,7 @@ use crate::{BoxError, Error, InvalidToken, MaybeSend, MaybeSync, Tokens, Transpo
 /// # Cancel safety
 ///
 /// No caller's cancellation reaches `refresh`; the session's own deadline (15 s an attempt by default) drops it and
-/// counts that as an unknown outcome.
+/// counts that as an unknown outcome. A call that is dropped leaves the refresher as it was.
 ///
 /// # Deadlocks
 ///
@@ -86,7 +93,8 @@ pub trait Refresher: MaybeSend + MaybeSync + 'static {
         Ok(None)
     }
 
-    /// Offered a pair that nobody will use: discarded after a sign-out, or signed out. Best effort.
+    /// Offered a pair that nobody will use: discarded after a sign-out, or signed out. Best effort. Nobody learns that it
+    /// failed.
     async fn revoke(&self, tokens: &Tokens) {
         let _ = tokens;
     }

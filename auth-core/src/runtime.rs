@@ -17,11 +17,18 @@ use crate::{BoxFuture, MaybeSend, MaybeSync};
 ///
 /// # Contract
 ///
-/// - **Progress.** A spawned task is polled whenever it is woken, whoever else waits, until it is done.
-/// - **Isolation.** A task that panics harms no other task, and not the runtime.
+/// - **Progress.** A spawned task is polled whenever it is woken, from whatever thread and whoever else waits, until it is
+///   done; then it is dropped.
+/// - **Isolation.** A task that panics, while it is polled or while it is dropped, harms no other task, and not the
+///   runtime. It is dropped.
+/// - **Reentry.** Tasks spawn tasks, and so do their destructors.
 /// - **Shutdown.** A runtime that can no longer run a task drops it: the session learns of that and frees its waiters.
-/// - **Time.** `elapsed` never goes back. A `sleep` ends no earlier than `elapsed` has grown by its duration; however
-///   long the duration, it does not panic.
+/// - **Time.** `elapsed` never goes back, on whatever thread it is read. Between its jumps `now` advances as `elapsed`
+///   does. A `sleep` ends, and no earlier than `elapsed` has grown by its duration; however long the duration, it does not
+///   panic. One that is dropped leaves the others as they were.
+/// - **Executors.** Every method is called on any thread, and a sleep is polled by any executor, from any thread.
+///
+/// `auth_testkit::conformance::runtime` tries each clause.
 ///
 /// # Panics
 ///
@@ -52,7 +59,8 @@ use crate::{BoxFuture, MaybeSend, MaybeSync};
 ///         })
 ///     }
 ///     fn spawn(&self, task: BoxFuture<'static, ()>) {
-///         smol::spawn(task).detach();
+///         // In a block, which drops the task before it ends: smol aborts the process where a task panics later.
+///         smol::spawn(async move { task.await }).detach();
 ///     }
 /// }
 /// ```
@@ -69,7 +77,8 @@ pub trait Runtime: MaybeSend + MaybeSync + 'static {
     /// Runs a task in the background. A panicking task harms no other.
     fn spawn(&self, task: BoxFuture<'static, ()>);
 
-    /// Random bits, for sign-in ids and jitter. From the operating system, unless a test wants to choose them.
+    /// Random bits, for sign-in ids and jitter: others at each call. From the operating system, unless a test wants to
+    /// choose them.
     fn random(&self) -> u64 {
         // Without entropy ids must still differ: the clock's noise is better than a constant.
         getrandom::u64().unwrap_or_else(|_| self.elapsed().as_nanos() as u64)

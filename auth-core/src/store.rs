@@ -20,13 +20,18 @@ use crate::{BoxError, MaybeSend, MaybeSync, Tokens};
 /// # Contract
 ///
 /// - **Concurrency.** Calls made by one session never overlap. Calls of different sessions may.
-/// - **Ordering.** A load that begins after a save has returned sees that save, or a later one.
+/// - **Ordering.** A load that begins after a `save` or a `clear` has returned sees that change, or a later one, whichever
+///   session made it.
 /// - **Atomicity.** A pair is one unit: a load sees the whole of one save, never parts of two, whatever crashes.
 /// - **Durability.** When `save` or `clear` returns `Ok`, the change survives what the store promises to survive.
 ///   When it returns an error, the store holds the old content or the new one.
 /// - **Fidelity.** What is loaded equals what was saved, the sign-in id included: store
-///   [`StoredTokens`](crate::StoredTokens) whole.
-/// - **Confidentiality.** Tokens are secrets at rest: private files, encrypted columns. Nothing of them in errors.
+///   [`StoredTokens`](crate::StoredTokens) whole. Times are kept to the millisecond, and texts to the character, up to
+///   32 KiB each.
+/// - **Confidentiality.** Tokens are secrets at rest: private files, encrypted columns. Nothing of them is in errors or
+///   in `Debug`.
+///
+/// `auth_testkit::conformance::token_store` tries each clause.
 ///
 /// # Errors
 ///
@@ -35,7 +40,8 @@ use crate::{BoxError, MaybeSend, MaybeSync, Tokens};
 ///
 /// # Cancel safety
 ///
-/// A call that takes too long is dropped. The store must then hold the old content or the new one.
+/// A call that takes too long is dropped. The store then holds the old content or the new one, and goes on working. A
+/// write that was dropped never overtakes a later one.
 ///
 /// # Deadlocks
 ///
@@ -96,7 +102,10 @@ pub trait TokenStore: MaybeSend + MaybeSync + 'static {
     ///
     /// Only a store that one session owns needs none, and returns `None` always. The lock is held over load, refresh
     /// and save, so it has to outlive a flight's deadline and the save's (50 s by default), and has to be freed when
-    /// its holder dies. Waiting for it is bounded by the session; dropping the wait leaves nothing locked.
+    /// its holder dies. Waiting for it is bounded by the session; dropping the wait leaves nothing locked, and holds up
+    /// nobody who waits behind.
+    ///
+    /// It excludes locks, not calls: `load`, `save` and `clear` of the store itself do not wait for it.
     async fn lock(&self) -> Result<Option<Box<dyn StoreGuard>>, StoreError> {
         Ok(None)
     }
@@ -106,11 +115,16 @@ pub trait TokenStore: MaybeSend + MaybeSync + 'static {
 ///
 /// # Contract
 ///
+/// - **Content.** It is the store's: what a guard writes, the store loads, and the other way round.
 /// - **Exclusion.** While a guard lives, no other `lock` on the same store returns.
 /// - **Fencing.** A write of a guard whose lock was lost (its lease ran out, its connection died) changes nothing and
-///   fails with [`StoreError::conflict`].
-/// - **Release.** After `release` has returned another `lock` can be had. Dropping a guard releases it as soon as it
-///   can; a holder that died is released by itself.
+///   fails with [`StoreError::conflict`]. Releasing it takes nothing from whoever has the lock by then.
+/// - **Release.** After `release` has returned another `lock` can be had, also by one that has been waiting. Dropping a
+///   guard releases it as soon as it can; a holder that died is released by itself.
+///
+/// # Cancel safety
+///
+/// As the store's. A call that failed or was dropped leaves the lock held and the guard usable.
 #[cfg_attr(not(any(target_arch = "wasm32", auth_local)), async_trait)]
 #[cfg_attr(any(target_arch = "wasm32", auth_local), async_trait(?Send))]
 pub trait StoreGuard: MaybeSend {

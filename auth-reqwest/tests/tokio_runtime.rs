@@ -4,10 +4,12 @@
 
 mod support;
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use auth_core::Runtime as _;
 use auth_reqwest::TokioRuntime;
+use auth_testkit::conformance::RuntimeSuite;
 use futures::channel::oneshot;
 use futures::executor::block_on;
 use support::{bounded, on_a_thread, poll_once};
@@ -17,6 +19,57 @@ const SHORT: Duration = Duration::from_millis(5);
 
 fn driven() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+/// Clause by clause, on a runtime that is captured by those who are outside of it.
+#[test]
+fn it_keeps_the_contract_outside_of_tokio() {
+    let running = Arc::new(Mutex::new(None));
+    let ends = Arc::clone(&running);
+    let make = move || {
+        let runtime = driven();
+        let captured = TokioRuntime::new(runtime.handle().clone());
+        *running.lock().unwrap() = Some(runtime);
+        captured
+    };
+    let shut_down = move |_: &TokioRuntime| ends.lock().unwrap().take().unwrap().shutdown_background();
+
+    RuntimeSuite::new(make).shut_down(shut_down).run().assert();
+}
+
+/// A captured current-thread runtime is driven by a thread that knows nothing of the session, and ends with it.
+#[test]
+fn it_keeps_the_contract_where_a_current_thread_runtime_is_captured() {
+    let running = Arc::new(Mutex::new(None));
+    let ends = Arc::clone(&running);
+    let make = move || {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let captured = TokioRuntime::new(runtime.handle().clone());
+        let (end, ended) = oneshot::channel::<()>();
+        let driver = std::thread::spawn(move || _ = runtime.block_on(ended));
+        *running.lock().unwrap() = Some((end, driver));
+        captured
+    };
+    let shut_down = move |_: &TokioRuntime| {
+        let (end, driver) = ends.lock().unwrap().take().unwrap();
+        drop(end);
+        driver.join().unwrap();
+    };
+
+    RuntimeSuite::new(make).shut_down(shut_down).run().assert();
+}
+
+#[test]
+fn it_keeps_the_contract_within_tokio() {
+    let current_thread = || Builder::new_current_thread().enable_all().build().unwrap();
+    let paused = || Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+
+    RuntimeSuite::new(TokioRuntime::current).block_on(|clause| driven().block_on(clause)).run().assert();
+    RuntimeSuite::new(TokioRuntime::current)
+        .block_on(move |clause| current_thread().block_on(clause))
+        .run()
+        .assert();
+    RuntimeSuite::new(TokioRuntime::current).block_on(move |clause| paused().block_on(clause)).run().assert();
 }
 
 /// Spawns a task, and tells on which runtime it ran, if on any.

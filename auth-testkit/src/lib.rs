@@ -16,7 +16,11 @@
 //! And over a real socket: [`server::TestServer`] (feature `server`, on by default), an authorization server and a resource
 //! server in one, with rotation, reuse detection and every kind of bad answer.
 //!
-//! Whether a transport of your own keeps the contract of its trait: [`conformance::transport`](fn@conformance::transport).
+//! Whether a part of your own keeps the contract of its trait: [`conformance`], a suite each for refreshers, stores,
+//! transports and runtimes.
+//!
+//! What happens in the moments that nobody has in mind: [`simulation`], a world with seeded schedules and faults at every step,
+//! whose invariants are checked after each.
 //!
 //! A scripted part and its handle come as a pair. The part goes into what is tested; each call that arrives at it
 //! becomes a value, which the test takes from the handle, looks at, and answers when it likes.
@@ -63,7 +67,8 @@
 //! As everywhere in this framework, no `Debug` shows the text of a token. To compare texts, ask for them.
 
 mod arrivals;
-#[cfg(feature = "server")]
+// Its clauses run on threads of their own.
+#[cfg(not(any(target_arch = "wasm32", auth_local)))]
 pub mod conformance;
 mod lock;
 mod overlap;
@@ -72,6 +77,8 @@ mod reply;
 mod runtime;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod store;
 mod tokens;
 mod transport;

@@ -1,6 +1,6 @@
 //! `ManualRuntime`: virtual time and a single driver, the test's thread.
 
-mod clock;
+pub(crate) mod clock;
 mod ready;
 mod running;
 

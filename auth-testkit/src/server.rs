@@ -10,7 +10,7 @@
 //! | `/api/stream?chunks=N` | `chunk 0`, `chunk 1`, … a line each; every one after the first waits for [`TestServer::let_chunks_out`] |
 //! | `/public/…` | the same as `/api/…`, without a token |
 //! | `/redirect?to=…` | 302 to that address |
-//! | `POST /token` | a refresh (RFC 6749 §6), as [`Policy`] and [`TokenAnswer`] say |
+//! | `POST /token` | a refresh (RFC 6749 §6), or tokens for a client (§4.4), as [`Policy`] and [`TokenAnswer`] say |
 //! | `POST /revoke` | revokes the family of a token (RFC 7009) |
 //!
 //! # The description

@@ -66,7 +66,7 @@ pub fn other_sign_in(new: Tokens) -> Tokens {
 }
 
 /// By way of the stored form, since only a session sets sign-in ids. It keeps times to the millisecond.
-fn with_sign_in_id(tokens: &Tokens, id: Option<String>) -> Tokens {
+pub(crate) fn with_sign_in_id(tokens: &Tokens, id: Option<String>) -> Tokens {
     let mut stored: StoredTokens = tokens.to_stored();
     stored.sign_in_id = id;
     let Ok(tokens) = Tokens::try_from(stored) else { unreachable!("the access token was checked before") };

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
 mod broken;
+mod quotes;
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -303,23 +304,20 @@ fn a_gap_that_is_no_clause_is_an_error() {
     let _ = TransportSuite::new(good).gap("manny", "a typing error").run();
 }
 
-/// Every promise is a quotation of what the trait says.
 #[test]
 fn every_clause_quotes_the_documentation() {
-    let source = include_str!("../../auth-core/src/transport.rs");
-    let lines = source.lines().filter_map(|line| line.trim_start().strip_prefix("///"));
-    let text = lines.map(str::trim).collect::<Vec<_>>().join(" ");
-    let words = plain(&text);
-
-    for (name, promise) in TransportSuite::clauses() {
-        assert!(words.contains(&plain(promise)), "{name}: the trait does not say {promise:?}");
-    }
+    quotes::assert_quoted(include_str!("../../auth-core/src/transport.rs"), TransportSuite::clauses());
 }
 
-/// Without marks, and without the targets of links.
-fn plain(text: &str) -> String {
-    let text = text.replace("](TransportError::connect)", "").replace("](TransportError::maybe_sent)", "");
-    text.chars().filter(|c| !matches!(c, '*' | '`' | '[' | ']')).collect()
+#[test]
+fn what_needs_a_choice_that_was_not_made_is_said_to_be_skipped() {
+    let report = TransportSuite::new(good).only(["timeout", "followed", "http2/uri"]).run();
+
+    let names: Vec<&str> = report.skipped.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["followed", "timeout", "http2/uri"]);
+    assert!(report.passed.is_empty());
+    assert!(report.to_string().contains("transport: skipped, without `impatient`: timeout"), "{report}");
+    report.assert();
 }
 
 /// What wraps a transport keeps the contract by itself, so that what is caught above is what was broken.

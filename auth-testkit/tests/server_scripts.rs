@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use auth_core::Transport;
 use auth_testkit::server::{TestServer, TokenAnswer};
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use support::{
     bounded, get_with, refresh, refresh_request, refresh_text, refreshed, send, status, transport,
 };
@@ -88,6 +88,19 @@ async fn a_refused_connection_spends_nothing() {
     assert!(send(refresh_request(&server, refresh_text(&tokens))).await.is_err());
 
     assert_eq!(server.stats().refreshes_granted, 0);
+}
+
+#[tokio::test]
+async fn a_redirect_names_where_to_go_and_spends_nothing() {
+    let server = TestServer::start().unwrap();
+    let tokens = server.issue();
+    let to = server.public("/elsewhere");
+    server.next_token_answers([TokenAnswer::Redirect { status: 307, to: to.clone() }]);
+
+    let response = send(refresh_request(&server, refresh_text(&tokens))).await.unwrap();
+
+    assert_eq!((response.status().as_u16(), &response.headers()[LOCATION]), (307, &to.parse().unwrap()));
+    assert_eq!(refresh(&server, &tokens).await.0, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -55,6 +55,24 @@ async fn without_reuse_detection_a_spent_token_is_only_refused() {
 }
 
 #[tokio::test]
+async fn a_client_gets_tokens_for_itself_where_the_policy_says_so() {
+    let server = TestServer::start().unwrap();
+    let ask = || async {
+        let request = form(&server.token_endpoint(), "grant_type=client_credentials&client_id=notes");
+        let response = send(request).await.unwrap();
+        (response.status(), response.into_body().json::<Value>().await.unwrap())
+    };
+    assert_eq!(ask().await.1["error"], "unsupported_grant_type");
+    server.configure(|policy| policy.client_credentials = true);
+
+    let (code, answer) = ask().await;
+
+    assert_eq!((code, &answer["refresh_token"]), (StatusCode::OK, &Value::Null));
+    assert!(server.accepts(answer["access_token"].as_str().unwrap()));
+    assert_eq!(server.stats().refreshes_granted, 0);
+}
+
+#[tokio::test]
 async fn a_grace_period_gives_the_same_pair_again() {
     let server = TestServer::start().unwrap();
     server.configure(|policy| policy.grace = Duration::from_secs(3600));

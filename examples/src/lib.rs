@@ -3,6 +3,7 @@
 //! | program | answers |
 //! | --- | --- |
 //! | `storm` | what happens when many requests are rejected at once? |
+//! | `trouble` | what becomes of my user in an hour in which everything goes wrong? |
 //! | `notes` | what does an SDK look like to its users, and how is its HTTP library chosen at run time? |
 //! | `custom_store` | how do I keep tokens in my own place? |
 //! | `custom_challenge` | my API does not say 401: what now? |
@@ -41,6 +42,10 @@ pub fn login(server: &TestServer) -> impl Refresher + use<> {
 #[doc = include_str!("../../README.md")]
 #[cfg(doctest)]
 pub struct Readme;
+
+#[doc = include_str!("../../docs/testing.md")]
+#[cfg(doctest)]
+pub struct Testing;
 
 #[doc = include_str!("../../docs/guide.md")]
 #[cfg(doctest)]

@@ -22,8 +22,13 @@ pub(crate) struct Books {
     number: u64,
     written: u64,
     tried: u64,
+    /// The number of the newest sign-in or sign-out. Until a write of that number or a newer one has succeeded, nothing that
+    /// the store holds overrules it: not after a refresh either.
+    identity: u64,
     /// What this session last loaded, saved, cleared or adopted there. Empty at first.
     base: Option<Arc<Tokens>>,
+    /// The pair whose refresh token this session exchanged last: whoever writes that again is late.
+    spent: Option<Arc<Tokens>>,
     last: Wrote,
     waiters: Vec<(u64, oneshot::Sender<Wrote>)>,
 }
@@ -78,7 +83,9 @@ impl Books {
             number: 0,
             written: 0,
             tried: 0,
+            identity: 0,
             base: None,
+            spent: None,
             last: Ok(()),
             waiters: Vec::new(),
         }
@@ -89,14 +96,27 @@ impl Books {
         self.desired = content;
         self.origin = origin;
         self.number += 1;
+        if origin == Origin::Identity {
+            self.identity = self.number;
+        }
         self.number
+    }
+
+    /// This pair's refresh token was exchanged for another.
+    pub(crate) fn exchanged(&mut self, pair: Arc<Tokens>) {
+        self.spent = Some(pair);
+    }
+
+    /// Whether this pair's refresh token is one that this session has exchanged.
+    fn is_spent(&self, loaded: &Tokens) -> bool {
+        let spent = self.spent.as_ref().filter(|spent| spent.sign_in_id() == loaded.sign_in_id());
+        spent.is_some_and(|spent| spent.refresh_token() == loaded.refresh_token())
     }
 
     /// This content is there already: it was loaded.
     pub(crate) fn found(&mut self, loaded: Option<Arc<Tokens>>) {
         self.desired = loaded.clone().map_or(Content::Nothing, Content::Pair);
         self.origin = Origin::Store;
-        self.number += 1;
         self.written = self.number;
         self.tried = self.number;
         self.base = loaded;
@@ -114,11 +134,17 @@ impl Books {
     /// The write that has to come before a load: a sign-in's or a sign-out's, which no content of the store overrules. A
     /// flight's is decided upon after the load.
     pub(crate) fn due_before_load(&self) -> Option<Order> {
-        (self.is_unsaved() && self.origin == Origin::Identity).then(|| self.order())
+        self.is_identity_unsaved().then(|| self.order())
     }
 
     fn order(&self) -> Order {
-        Order { number: self.number, content: self.desired.clone(), origin: self.origin }
+        let origin = if self.is_identity_unsaved() { Origin::Identity } else { self.origin };
+        Order { number: self.number, content: self.desired.clone(), origin }
+    }
+
+    /// Whether a sign-in or a sign-out is not in the store yet. The end of a session clears only what is its own.
+    fn is_identity_unsaved(&self) -> bool {
+        self.written < self.identity && !matches!(self.desired, Content::NothingFor(_))
     }
 
     /// Wants the newest content tried again.
@@ -147,11 +173,7 @@ impl Books {
 
     /// Those whose number needs no write any more: what they waited for was found in the store, or replaced from there.
     pub(crate) fn settled(&mut self) -> Told {
-        if self.waiters.iter().all(|(number, _)| *number > self.tried) {
-            Vec::new()
-        } else {
-            self.tell(&Ok(()))
-        }
+        self.tell(&Ok(()))
     }
 
     /// Takes out those whose number was tried.
@@ -203,7 +225,7 @@ impl Books {
             Content::Pair(tokens) => Some(tokens),
             Content::Nothing | Content::NothingFor(_) => None,
         };
-        if self.is_unsaved() && self.origin == Origin::Identity {
+        if self.is_identity_unsaved() {
             return Reading::SaveFirst;
         }
         if same(loaded, memory.map(|tokens| &**tokens)) {
@@ -214,8 +236,16 @@ impl Books {
         if same(loaded, self.base.as_deref()) {
             return if self.is_unsaved() { Reading::SaveFirst } else { Reading::Ours };
         }
-        match (loaded, memory) {
+        match (loaded, memory.cloned()) {
             (None, _) => Reading::Emptied,
+            // Written by somebody who had not heard of our exchange, under a lock that one of us had lost: ours is newer.
+            (Some(loaded), Some(memory)) if self.is_spent(loaded) => {
+                self.base = Some(Arc::new(loaded.clone()));
+                if !self.is_unsaved() {
+                    self.want(Content::Pair(memory), Origin::Flight);
+                }
+                Reading::SaveFirst
+            }
             (Some(loaded), Some(memory)) if loaded.sign_in_id() == memory.sign_in_id() => Reading::Rotated,
             (Some(_), _) => Reading::OtherSignIn,
         }

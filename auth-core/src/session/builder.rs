@@ -8,8 +8,8 @@ use super::Session;
 use super::core::Core;
 use super::listen::Events;
 use super::policy::{PersistFailure, Policy, ReplayOrder};
-use crate::event::{Event, Listener, SessionEnded};
-use crate::{Bearer, MaybeSend, MaybeSync, MemoryStore, Refresher, Runtime, Scheme, TokenStore};
+use crate::event::{Event, ObserverFn, SessionEnded};
+use crate::{Bearer, MaybeSend, MaybeSync, MemoryStore, Observer, Refresher, Runtime, Scheme, TokenStore};
 
 /// Every sum of a few of these stays within what a clock can say.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -27,7 +27,7 @@ pub struct SessionBuilder {
     store: Option<Arc<dyn TokenStore>>,
     scheme: Option<Arc<dyn Scheme>>,
     runtime: Option<Arc<dyn Runtime>>,
-    listeners: Vec<Listener>,
+    observers: Vec<Arc<dyn Observer>>,
     policy: Policy,
 }
 
@@ -38,7 +38,7 @@ impl SessionBuilder {
             store: None,
             scheme: None,
             runtime: None,
-            listeners: Vec::new(),
+            observers: Vec::new(),
             policy: Policy::default(),
         }
     }
@@ -61,11 +61,16 @@ impl SessionBuilder {
         self
     }
 
-    /// Told of everything that happens, in order, by a task of its own: a slow listener delays later events, and nothing
-    /// else. It must not block its thread. May be called more than once.
-    pub fn on_event(mut self, listener: impl Fn(&Event) + MaybeSend + MaybeSync + 'static) -> Self {
-        self.listeners.push(Arc::new(listener));
+    /// Told of everything that happens, in order. May be called more than once.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observers.push(Arc::new(observer));
         self
+    }
+
+    /// The same for a closure: told of everything that happens, in order, by a task of its own: a slow listener delays later
+    /// events, and nothing else. It must not block its thread.
+    pub fn on_event(self, listener: impl Fn(&Event) + MaybeSend + MaybeSync + 'static) -> Self {
+        self.observer(ObserverFn(listener))
     }
 
     /// Told once when the session ends: go to the login page. Not after a sign-out.
@@ -113,6 +118,45 @@ impl SessionBuilder {
         self
     }
 
+    /// How long before its end, at most, a token is refreshed in the background while it is still served: nobody waits for
+    /// that refresh, and its failure is nobody's as long as the token is valid. Default: 5 min, and never more than the last
+    /// fifth of the lifetime; a tenth of it is chance, so that a fleet does not refresh at once. Zero switches it off.
+    pub fn soft_window(mut self, longest: Duration) -> Self {
+        self.policy.longest_soft = longest.min(LONGEST);
+        self
+    }
+
+    /// How much before its end a token counts as expired: it has to survive the way to the server. Default: 5 s, and never more
+    /// than a tenth of the lifetime.
+    pub fn expiry_margin(mut self, early: Duration) -> Self {
+        self.policy.early = early.min(LONGEST);
+        self
+    }
+
+    /// Refreshes in the soft window by a timer, whether or not anybody asks for the token: for a program that idles for
+    /// hours and must not wait when it wakes up. Without it a token is judged when it is used, which is all that
+    /// correctness needs, and a session that nobody uses makes no traffic.
+    pub fn refresh_while_idle(mut self) -> Self {
+        self.policy.ahead = true;
+        self
+    }
+
+    /// For how long no other refresh is started after one that failed, doubled for each failure in a row up to the longest,
+    /// with a fifth of chance either way. Default: 1 s, up to 60 s: a token endpoint that is down is asked once a minute. A
+    /// forced refresh does not wait for it, and a sign-in ends it.
+    pub fn cooldown(mut self, first: Duration, longest: Duration) -> Self {
+        self.policy.cooldown = first.min(LONGEST);
+        self.policy.longest_cooldown = longest.min(LONGEST);
+        self
+    }
+
+    /// How long a `Retry-After` of the token endpoint is honoured. Default: 5 min, so that a typing error there cannot shut
+    /// everybody out for a day.
+    pub fn longest_retry_after(mut self, longest: Duration) -> Self {
+        self.policy.longest_retry_after = longest.min(LONGEST);
+        self
+    }
+
     /// How many tokens may be rejected as soon as they were issued within 30 s, before requests fail as
     /// [`ExcessiveRefresh`](crate::ErrorKind::ExcessiveRefresh). Default: 5. `None` switches the limit off.
     pub fn max_rejections(mut self, most: Option<usize>) -> Self {
@@ -133,6 +177,13 @@ impl SessionBuilder {
         self
     }
 
+    /// Not for use: gives the session a known bug.
+    #[cfg(feature = "planted-faults")]
+    pub fn plant(mut self, fault: crate::Fault) -> Self {
+        self.policy.planted = crate::planted::Planted::new(fault);
+        self
+    }
+
     /// Builds the session. It does nothing until somebody uses it.
     ///
     /// # Panics
@@ -147,7 +198,7 @@ impl SessionBuilder {
             .expect("a session needs a runtime: name one, or enable `standalone`");
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
         let scheme = self.scheme.unwrap_or_else(|| Arc::new(Bearer));
-        let events = Events::new(self.listeners);
+        let events = Events::new(self.observers);
         Session::from_core(Core::new(self.refresher, store, scheme, runtime, self.policy, events))
     }
 }

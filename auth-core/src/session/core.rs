@@ -8,6 +8,9 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
+use futures::future::AbortHandle;
+
+use super::ahead;
 use super::books::Told;
 use super::drive;
 use super::flight::{Flight, Outcome, Promise};
@@ -21,10 +24,12 @@ use super::state::{Ask, Candidate, Decision, Landing, Leftovers, State, Times};
 use super::turn::Place;
 use super::watch::Watched;
 use crate::contain::{quietly, wake};
-use crate::event::{Event, FlightId, SessionEnded};
-use crate::sync::{ArcSwapOption, AtomicU64, Mutex, Ordering, PoisonError};
+use crate::event::{EndReason, Event, FlightId, SessionEnded};
+use crate::planted::Fault;
+use crate::sync::{ArcSwapOption, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::{
-    BoxFuture, Error, ErrorKind, InvalidToken, Refresher, Runtime, Scheme, SignInId, TokenStore, Tokens,
+    BoxFuture, Counters, Error, ErrorKind, InvalidToken, Refresher, Runtime, Scheme, SignInId, TokenStore,
+    Tokens,
 };
 
 pub(crate) struct Core {
@@ -44,6 +49,9 @@ pub(crate) struct Core {
     /// What the fast path reads: the state's snapshot, as of the last change.
     published: ArcSwapOption<Snapshot>,
     state: Mutex<State>,
+    /// Taken under the state's lock, and nothing under it.
+    timer: Mutex<Timer>,
+    replayed: AtomicU64,
 }
 
 /// What follows from a change. [`After::happen`] has the order: waiters first, then the ledger, tasks, listeners and watchers.
@@ -61,7 +69,19 @@ pub(crate) struct After {
     /// Nobody drives the ledger's worker either.
     forsaken: bool,
     wakers: Vec<Waker>,
+    /// The timer of a token that has been replaced.
+    stopped: Option<AbortHandle>,
+    /// By `elapsed`, where somebody listens.
+    now: Duration,
     trash: Vec<Trash>,
+}
+
+/// The timer that refreshes while nobody asks.
+#[derive(Default)]
+struct Timer {
+    stop: Option<AbortHandle>,
+    /// Nobody uses the session any more: nothing is refreshed for nobody.
+    closed: bool,
 }
 
 /// What is only kept to be dropped outside the lock.
@@ -107,6 +127,8 @@ impl Core {
             seed,
             published: ArcSwapOption::empty(),
             state: Mutex::new(state),
+            timer: Mutex::default(),
+            replayed: AtomicU64::new(0),
         }
     }
 
@@ -129,6 +151,32 @@ impl Core {
     /// The newest generation, if somebody is signed in.
     pub(crate) fn published(&self) -> Option<Arc<Snapshot>> {
         self.published.load_full()
+    }
+
+    fn timer(&self) -> MutexGuard<'_, Timer> {
+        self.timer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last handle of the session has been dropped.
+    pub(crate) fn stop_timer(&self) {
+        let stop = {
+            let mut timer = self.timer();
+            timer.closed = true;
+            timer.stop.take()
+        };
+        if let Some(stop) = stop {
+            let _ = quietly(|| stop.abort());
+        }
+    }
+
+    pub(crate) fn replayed(self: &Arc<Self>, event: impl FnOnce() -> Event) {
+        self.replayed.fetch_add(1, Ordering::Relaxed);
+        self.tell(event);
+    }
+
+    pub(crate) fn counters(self: &Arc<Self>) -> Counters {
+        let counted = self.change(|state, _| state.counters);
+        Counters { replayed: self.replayed.load(Ordering::Relaxed), ..counted }
     }
 
     /// An event that is not part of a change.
@@ -156,10 +204,16 @@ impl Core {
         snapshot.is_free(self.now()).then(|| snapshot.lease())
     }
 
+    /// The newest lease of this epoch while it is valid, in its soft window too: for who would rather have had a newer one.
+    pub(crate) fn valid(self: &Arc<Self>, epoch: u64) -> Option<Lease> {
+        let now = self.now();
+        self.change(|state, _| state.valid(epoch, now)).map(|snapshot| snapshot.lease())
+    }
+
     /// The newest lease whatever its age, for a waiter at its turn: rows 1 and 2, then use it.
     pub(crate) fn at_turn(self: &Arc<Self>, epoch: u64) -> Result<Lease, Error> {
         if let Some(snapshot) = &*self.published.load()
-            && snapshot.stamp.epoch == epoch
+            && (snapshot.stamp.epoch == epoch || self.policy.planted.has(Fault::CrossIdentity))
         {
             return Ok(snapshot.lease());
         }
@@ -169,8 +223,9 @@ impl Core {
 
     /// One critical section, and then what follows from it.
     pub(crate) fn change<R>(self: &Arc<Self>, change: impl FnOnce(&mut State, &mut After) -> R) -> R {
-        let mut after = After::default();
-        let now = if self.events.anyone_listens() { self.now() } else { Duration::ZERO };
+        let listening = self.events.anyone_listens();
+        let now = if listening { self.now() } else { Duration::ZERO };
+        let mut after = After { now, ..After::default() };
         let (result, deliver) = {
             // Not poisoned by anything foreign: only plain code of this crate runs under it.
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -179,7 +234,9 @@ impl Core {
             // What is in use is not to be revoked, by whatever road it came to be nobody's.
             after.revoke.retain(|tokens| !state.uses(tokens));
             after.told.extend(state.books.settled());
-            (result, self.events.push(&mut after.events, now))
+            // Where nobody listens they stay where they are: their errors are not dropped under the lock.
+            let deliver = if listening { self.events.push(&mut after.events, now) } else { None };
+            (result, deliver)
         };
         after.happen(self, deliver);
         result
@@ -187,7 +244,7 @@ impl Core {
 
     /// Shows the fast path and the watchers what the state has become. Under the state's lock, so that they see changes in
     /// their order.
-    fn publish(&self, state: &mut State, after: &mut After) {
+    fn publish(self: &Arc<Self>, state: &mut State, after: &mut After) {
         let newest = state.snapshot();
         if let Some(snapshot) = newest {
             snapshot.held.store(state.holds(), Ordering::Release);
@@ -201,6 +258,15 @@ impl Core {
         drop(shown);
         if !same {
             after.trash.push(Trash::Snapshot(self.published.swap(newest.cloned())));
+            if self.policy.ahead {
+                let (task, stop) = newest.map(|_| ahead::ahead(self)).unzip();
+                let mut timer = self.timer();
+                after.stopped = timer.stop.take();
+                if !timer.closed {
+                    timer.stop = stop;
+                    after.tasks.extend(task);
+                }
+            }
         }
         after.wakers.extend(self.watched.set(state.session_state()));
         after.trash.push(Trash::State(std::mem::take(&mut state.trash)));
@@ -225,6 +291,7 @@ impl Core {
                 Decision::Nothing => return Ok(Granted::Nothing),
                 Decision::Fail(error) => return Err(error),
                 Decision::End(reason, error) => {
+                    state.counters.ended += 1;
                     after.write = true;
                     after.events.push(Event::Ended(SessionEnded { reason, error: error.clone() }));
                     return Err(error);
@@ -235,17 +302,22 @@ impl Core {
             if start {
                 self.start(after, &flight);
             }
-            if !placed {
-                return Ok(Granted::Flight(flight));
-            }
-            let number =
-                flight.queue.join(self.policy.max_waiters).ok_or_else(|| Error::new(ErrorKind::QueueFull))?;
-            Ok(Granted::Place(Place { flight, number }))
+            let granted = if placed {
+                let Some(number) = flight.queue.join(self.policy.max_waiters) else {
+                    state.counters.queue_full += 1;
+                    return Err(Error::new(ErrorKind::QueueFull));
+                };
+                Granted::Place(Place { flight, number })
+            } else {
+                Granted::Flight(flight)
+            };
+            state.counters.joined += u64::from(!start);
+            Ok(granted)
         })
     }
 
     /// A flight that was put into its slot gets its driver, whose guard answers for it from now on.
-    fn start(self: &Arc<Self>, after: &mut After, flight: &Arc<Flight>) {
+    pub(super) fn start(self: &Arc<Self>, after: &mut After, flight: &Arc<Flight>) {
         after.events.push(Event::RefreshStarted { flight: flight.id, cause: flight.cause });
         after.tasks.push(drive::drive(self, flight));
     }
@@ -256,7 +328,7 @@ impl Core {
         after.forsaken |= expired.forsaken;
         after.unlock.extend(expired.holders);
         if let Some(landing) = expired.landing {
-            self.landed(after, landing);
+            self.landed(state, after, landing);
         }
         if let Some((promise, error)) = expired.load {
             after.loads.push((promise, Err(error)));
@@ -270,25 +342,36 @@ impl Core {
     }
 
     /// Tells everybody how a flight ended.
-    pub(crate) fn landed(&self, after: &mut After, landing: Landing) {
+    pub(crate) fn landed(&self, state: &mut State, after: &mut After, landing: Landing) {
+        let counters = &mut state.counters;
         match landing {
             Landing::Published { flight, stamp, unchanged, adopted } => {
-                let waiters = flight.queue.waiting();
-                after.events.push(Event::Refreshed { flight: flight.id, stamp, adopted, unchanged, waiters });
+                let counter = if adopted { &mut counters.adopted } else { &mut counters.refreshed };
+                *counter += 1;
+                after.refreshed(&flight, stamp, adopted, unchanged);
                 after.landed.push((flight, Ok(())));
             }
             Landing::Failed { flight, error } => {
-                after.events.push(Event::RefreshFailed { flight: flight.id, error: error.clone() });
+                counters.failed += 1;
+                after.failed(&flight, &error);
                 after.landed.push((flight, Err(error)));
             }
             Landing::Draining { flight, error } => {
-                after.events.push(Event::RefreshFailed { flight: flight.id, error: error.clone() });
+                counters.refused += 1;
+                after.failed(&flight, &error);
                 after.events.push(Event::Draining);
                 after.landed.push((flight, Err(error)));
             }
             Landing::Ended { flight, reason, error } => {
+                let elsewhere = reason == EndReason::EndedElsewhere;
+                let counter = if elsewhere { &mut counters.overtaken } else { &mut counters.refused };
+                *counter += 1;
+                counters.ended += 1;
                 after.write = true;
-                after.events.push(Event::RefreshFailed { flight: flight.id, error: error.clone() });
+                if self.policy.planted.has(Fault::EndTwice) {
+                    after.events.push(Event::Ended(SessionEnded { reason, error: error.clone() }));
+                }
+                after.failed(&flight, &error);
                 after.events.push(Event::Ended(SessionEnded { reason, error: error.clone() }));
                 after.landed.push((flight, Err(error)));
             }
@@ -317,10 +400,12 @@ impl Core {
         let refreshable = quietly(|| self.refresher.can_refresh(&tokens)).unwrap_or(false);
         let mut times = Times::default();
         if let Some(left) = tokens.remaining(wall).filter(|left| !born || !left.is_zero()) {
-            let lifetime = tokens.expires_in().unwrap_or(left);
+            // A token that is new here may have been issued a while ago: what is left of it is all that a refresh can have.
+            let lifetime = tokens.expires_in().filter(|_| !born).unwrap_or(left);
             times.expires = Some(now + left.saturating_sub(self.policy.early_for(lifetime)));
             times.granted = born.then(|| lifetime.saturating_sub(self.policy.early_for(lifetime)));
-            times.soft = Some(now + left.saturating_sub(self.policy.soft_for(lifetime, self.chance)));
+            let soft = self.policy.soft_for(lifetime, self.chance);
+            times.soft = soft.map(|soft| now + left.saturating_sub(soft));
         }
         let refresh_expires = tokens.refresh_remaining(wall).map(|left| now + left);
         Candidate { tokens: Arc::new(tokens), header, refreshable, times, refresh_expires }
@@ -330,6 +415,22 @@ impl Core {
 impl After {
     pub(crate) fn event(&mut self, event: Event) {
         self.events.push(event);
+    }
+
+    fn refreshed(&mut self, flight: &Flight, stamp: Stamp, adopted: bool, unchanged: bool) {
+        let (waiters, took, cause) = (flight.queue.waiting(), self.took(flight), flight.cause);
+        let flight = flight.id;
+        self.events.push(Event::Refreshed { flight, stamp, adopted, unchanged, cause, waiters, took });
+    }
+
+    fn failed(&mut self, flight: &Flight, error: &Error) {
+        let (waiters, took) = (flight.queue.waiting(), self.took(flight));
+        let (error, cause) = (error.clone(), flight.cause);
+        self.events.push(Event::RefreshFailed { flight: flight.id, error, cause, waiters, took });
+    }
+
+    fn took(&self, flight: &Flight) -> Duration {
+        self.now.saturating_sub(flight.started)
     }
 
     /// The books want something written.
@@ -359,7 +460,7 @@ impl After {
     /// of a load decide again.
     pub(crate) fn leave(&mut self, leftovers: Leftovers, error: &Error) {
         if let Some(flight) = leftovers.flight {
-            self.events.push(Event::RefreshFailed { flight: flight.id, error: error.clone() });
+            self.failed(&flight, error);
             self.landed.push((flight, Err(error.clone())));
         }
         self.opened.extend(leftovers.landed);
@@ -410,6 +511,9 @@ impl After {
         }
         for waker in self.wakers {
             wake(waker);
+        }
+        if let Some(timer) = self.stopped {
+            let _ = quietly(|| timer.abort());
         }
         drop(self.trash);
     }

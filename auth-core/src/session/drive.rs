@@ -16,17 +16,24 @@ use super::flight::Flight;
 use super::ledger::{Locked, store_error};
 use super::queue::{TICKS, Tick};
 use super::state::{Candidate, Landing, Obtained, State};
+use super::trace;
 use crate::contain::contain;
 use crate::event::{EndReason, Event};
+use crate::planted::Fault;
 use crate::sync::{AtomicBool, Ordering};
 use crate::{BoxFuture, Error, ErrorKind, RefreshError, StoreError, Tokens};
 
 /// The driver's task. Its guard answers for the flight from the moment the task is made, so a task that a runtime drops,
 /// unpolled even, frees the waiters.
 pub(crate) fn drive(core: &Arc<Core>, flight: &Arc<Flight>) -> BoxFuture<'static, ()> {
-    let (core, flight) = (Arc::clone(core), Arc::clone(flight));
-    let pilot = Pilot { core, flight, aboard: true, answered: false, calling: AtomicBool::new(false) };
-    Box::pin(async move {
+    let pilot = Pilot {
+        core: Arc::clone(core),
+        flight: Arc::clone(flight),
+        aboard: true,
+        answered: false,
+        calling: AtomicBool::new(false),
+    };
+    let drive = async move {
         // Moved in whole: its fields alone would leave its destructor outside.
         let mut pilot = pilot;
         pilot.fly().await;
@@ -36,7 +43,8 @@ pub(crate) fn drive(core: &Arc<Core>, flight: &Arc<Flight>) -> BoxFuture<'static
         if let Some(orphan) = pilot.flight.take_orphan().filter(|_| !pilot.answered) {
             pilot.core.change(|_, after| after.revoke(orphan));
         }
-    })
+    };
+    Box::pin(trace::refresh(core.id, flight, drive))
 }
 
 struct Pilot {
@@ -86,7 +94,16 @@ impl Pilot {
             (EndReason::Rejected, error)
         };
         let error = Error::ended(reason, Some(error.into()));
+        let error = self.leaked().unwrap_or(error);
         self.land(|state| state.refused(&self.flight, reason, error, now));
+    }
+
+    /// What a careless author would have said.
+    fn leaked(&self) -> Option<Error> {
+        let leaks = self.core.policy.planted.has(Fault::LeakSecret);
+        let pair = self.core.change(|state, _| state.pair(&self.flight)).filter(|_| leaks)?;
+        let text = format!("refresh token {} refused", pair.refresh_token()?.reveal());
+        Some(Error::ended(EndReason::Rejected, Some(text.into())))
     }
 
     /// Steps 1 to 3.
@@ -167,7 +184,7 @@ impl Pilot {
                 let now = core.now();
                 let adopted = core.change(|state, after| {
                     let landing = state.adopt(&flight, candidate, now, &core.policy)?;
-                    core.landed(after, landing);
+                    core.landed(state, after, landing);
                     Some(())
                 });
                 if adopted.is_some() { Err(Stop::Over) } else { Ok(tokens) }
@@ -177,7 +194,7 @@ impl Pilot {
                 core.change(|state, after| {
                     let (landing, leftovers) = state.follow(&flight, candidate, &core.policy);
                     after.leave(leftovers, &Error::new(ErrorKind::SessionChanged));
-                    core.landed(after, landing);
+                    core.landed(state, after, landing);
                 });
                 Err(Stop::Over)
             }
@@ -260,6 +277,10 @@ impl Pilot {
     async fn save_and_publish(&mut self, candidate: Candidate) {
         let core = Arc::clone(&self.core);
         let flight = Arc::clone(&self.flight);
+        if core.policy.planted.has(Fault::ReleaseBeforeSave) {
+            let (candidate, now) = (candidate.clone(), core.now());
+            self.land(|state| state.land(&flight, candidate, Ok(()), now, 0, &core.policy));
+        }
         let mut saved = self.saved(&candidate).await;
         if matches!(&saved, Err(error) if error.is_conflict()) {
             // The lock was lost on the way: what another process wrote since is newer, and counts.
@@ -310,7 +331,7 @@ impl Pilot {
     fn land(&self, land: impl FnOnce(&mut State) -> Landing) {
         self.core.change(|state, after| {
             let landing = land(state);
-            self.core.landed(after, landing);
+            self.core.landed(state, after, landing);
         });
     }
 }
@@ -372,7 +393,7 @@ pub(crate) fn patience(core: &Arc<Core>, flight: &Arc<Flight>) -> Option<BoxFutu
                 Tick::Done => return,
                 Tick::Opened => {
                     let flight = timer.flight.id;
-                    timer.core.change(|_, after| after.event(Event::QueueOpened { flight }));
+                    timer.core.opened(flight);
                     return;
                 }
             }

@@ -11,6 +11,7 @@ use super::lease::Stamp;
 use super::queue::Queue;
 use crate::contain::quietly;
 use crate::event::{Cause, FlightId};
+use crate::planted::Planted;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering, PoisonError};
 use crate::{Error, Tokens};
 
@@ -54,6 +55,8 @@ pub(crate) struct Flight {
     pub(crate) cause: Cause,
     /// The stamp of the token it replaces.
     pub(crate) from: Stamp,
+    /// When, by `elapsed`.
+    pub(crate) started: Duration,
     pub(crate) queue: Queue,
     pub(crate) outcome: Promise,
     /// By `elapsed`, in nanoseconds: whoever looks at the flight after it, ends it.
@@ -65,12 +68,20 @@ pub(crate) struct Flight {
 }
 
 impl Flight {
-    pub(crate) fn new(id: FlightId, cause: Cause, from: Stamp, deadline: Duration) -> Self {
+    pub(crate) fn new(
+        id: FlightId,
+        cause: Cause,
+        from: Stamp,
+        started: Duration,
+        deadline: Duration,
+        planted: Planted,
+    ) -> Self {
         Self {
             id,
             cause,
             from,
-            queue: Queue::new(),
+            started,
+            queue: Queue::new(planted),
             outcome: Promise::new(),
             deadline: AtomicU64::new(nanos(deadline)),
             overtaken: AtomicBool::new(false),

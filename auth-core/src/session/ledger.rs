@@ -173,9 +173,10 @@ impl Ledger {
         if !desk.is_worker(me) {
             return None;
         }
-        // What is to be written is written before the lock is given back: under it, and not after somebody else.
-        let unlocks = matches!(desk.jobs.front(), None | Some(Job::Unlock(_)));
-        let work = if unlocks && std::mem::take(&mut desk.write) {
+        // What is to be written is written before the lock is given back: under it, and not after somebody else. And before it
+        // is taken: under the next flight's lock it would come before that flight has looked at what is there.
+        let turn = matches!(desk.jobs.front(), None | Some(Job::Lock(..) | Job::Unlock(_)));
+        let work = if turn && std::mem::take(&mut desk.write) {
             Some(Work::Write)
         } else {
             desk.jobs.pop_front().map(Work::Job)
@@ -392,6 +393,7 @@ impl Worker {
             return;
         }
         self.core.change(|state, after| {
+            state.counters.save_failed += u64::from(wrote.is_err());
             after.event(match &wrote {
                 Ok(()) => Event::Saved,
                 Err(error) => Event::SaveFailed { error: store_error(error) },

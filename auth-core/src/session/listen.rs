@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::core::Core;
+use super::trace;
 use crate::BoxFuture;
 use crate::contain::quietly;
-use crate::event::{Event, Listener};
+use crate::event::{Event, Observer};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Events that wait for their delivery. Its lock is taken under the state's, never the other way round; no listener runs
 /// under either.
 pub(crate) struct Events {
-    listeners: Vec<Listener>,
+    observers: Vec<Arc<dyn Observer>>,
     inbox: Mutex<Inbox>,
 }
 
@@ -31,8 +32,8 @@ const FIRST_POLL: Duration = Duration::from_secs(1);
 const ONE_EVENT: Duration = Duration::from_secs(30);
 
 impl Events {
-    pub(crate) fn new(listeners: Vec<Listener>) -> Self {
-        Self { listeners, inbox: Mutex::default() }
+    pub(crate) fn new(observers: Vec<Arc<dyn Observer>>) -> Self {
+        Self { observers, inbox: Mutex::default() }
     }
 
     fn inbox(&self) -> MutexGuard<'_, Inbox> {
@@ -40,15 +41,11 @@ impl Events {
     }
 
     pub(crate) fn anyone_listens(&self) -> bool {
-        !self.listeners.is_empty()
+        !self.observers.is_empty() || trace::anyone_listens()
     }
 
-    /// Queues events in order. Returns the number of the delivery that has to be started, if one has. Where nobody listens the
-    /// events are left to the caller: their errors are not dropped here, under the state's lock.
+    /// Queues events in order. Returns the number of the delivery that has to be started, if one has.
     pub(crate) fn push(&self, events: &mut Vec<Event>, now: Duration) -> Option<u64> {
-        if self.listeners.is_empty() {
-            return None;
-        }
         let mut inbox = self.inbox();
         inbox.waiting.extend(events.drain(..));
         if inbox.waiting.is_empty() || inbox.delivery.is_some_and(|(_, until)| now < until) {
@@ -79,8 +76,9 @@ pub(crate) fn deliver(core: &Arc<Core>, number: u64) -> BoxFuture<'static, ()> {
         let delivery = delivery;
         let core = &delivery.core;
         while let Some(event) = core.events.next(delivery.number, core.now()) {
-            for listener in &core.events.listeners {
-                let _ = quietly(|| listener(&event));
+            trace::event(core.id, &event);
+            for observer in &core.events.observers {
+                let _ = quietly(|| observer.event(&event));
             }
             drop(event);
             yield_now().await;

@@ -6,13 +6,14 @@ use std::time::Duration;
 use super::attempts::{Unanswered, attempts};
 use super::core::Core;
 use super::ledger::Locked;
+use super::trace;
 use crate::event::{Event, FlightId};
 use crate::{BoxFuture, Error, ErrorKind, Tokens};
 
 /// The load's task. Its guard answers for it from the moment it is made.
 pub(crate) fn load(core: &Arc<Core>, id: FlightId) -> BoxFuture<'static, ()> {
     let loader = Loader { core: Arc::clone(core), id, aboard: true };
-    Box::pin(async move {
+    let run = async move {
         // Moved in whole: its fields alone would leave its destructor outside.
         let mut loader = loader;
         let core = Arc::clone(&loader.core);
@@ -25,7 +26,8 @@ pub(crate) fn load(core: &Arc<Core>, id: FlightId) -> BoxFuture<'static, ()> {
         // Where time ran out before it was answered, the guard does it.
         loader.aboard = core.change(|state, _| state.is_loading(id));
         core.ledger.unlock(&core, id);
-    })
+    };
+    Box::pin(trace::load(core.id, run))
 }
 
 struct Loader {
@@ -60,7 +62,7 @@ impl Loader {
         let candidate = self.core.candidate(tokens, false);
         let header = candidate.header.clone().map_err(Failed::other)?;
         self.core.change(|state, after| {
-            let promise = state.loaded(self.id, Some((candidate, header)), &self.core.policy);
+            let promise = state.loaded(self.id, Some((candidate, header)));
             if promise.is_some() {
                 after.event(Event::Loaded { signed_in: true });
             }
@@ -83,7 +85,7 @@ impl Loader {
             Ok(Some(tokens)) => tokens,
             Ok(None) => {
                 core.change(|state, after| {
-                    let promise = state.loaded(self.id, None, &core.policy);
+                    let promise = state.loaded(self.id, None);
                     if promise.is_some() {
                         after.event(Event::Loaded { signed_in: false });
                     }
@@ -125,7 +127,7 @@ impl Loader {
         }
         core.change(|state, after| {
             let tokens = Arc::clone(&candidate.tokens);
-            match state.enter(self.id, candidate, header, &core.policy) {
+            match state.enter(self.id, candidate, header) {
                 None => after.revoke(tokens),
                 promise => {
                     after.event(Event::SignedIn { epoch: state.epoch() });

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::planted::Planted;
+
 /// What a session does where the new pair cannot be saved after a refresh.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -50,9 +52,8 @@ pub(crate) struct Policy {
     /// `None` switches the limit off.
     pub(crate) rejections: Option<usize>,
     pub(crate) window: Duration,
-    /// The last part of a lifetime, in which a token is refreshed in the background. Off until it is asked for.
-    pub(crate) soft_window: bool,
-    /// That part: a fifth of the lifetime, at most 5 min.
+    /// The last part of a lifetime, in which a token is refreshed in the background while it is still served: a fifth, at
+    /// most 5 min. Zero switches it off.
     pub(crate) soft_fraction: f64,
     pub(crate) longest_soft: Duration,
     /// How much of the soft window is chance, different for each session: a tenth.
@@ -60,12 +61,16 @@ pub(crate) struct Policy {
     /// A token counts as expired this much early: 5 s, at most a tenth of its lifetime. It has to survive the way.
     pub(crate) early: Duration,
     pub(crate) early_fraction: f64,
+    /// Whether a timer starts the background refresh, where nobody asks for the token.
+    pub(crate) ahead: bool,
     /// How long one unpolled request may hold up the others of its queue: 500 ms, in total.
     pub(crate) patience: Duration,
     /// How many requests may wait for one flight: 65,536.
     pub(crate) max_waiters: usize,
     pub(crate) persist_failure: PersistFailure,
     pub(crate) replay_order: ReplayOrder,
+    /// Nothing, outside of tests of tests.
+    pub(crate) planted: Planted,
 }
 
 impl Default for Policy {
@@ -82,16 +87,17 @@ impl Default for Policy {
             longest_retry_after: Duration::from_secs(5 * 60),
             rejections: Some(5),
             window: Duration::from_secs(30),
-            soft_window: false,
             soft_fraction: 0.2,
             longest_soft: Duration::from_secs(5 * 60),
             soft_jitter: 0.1,
             early: Duration::from_secs(5),
             early_fraction: 0.1,
+            ahead: false,
             patience: Duration::from_millis(500),
             max_waiters: 65_536,
             persist_failure: PersistFailure::default(),
             replay_order: ReplayOrder::default(),
+            planted: Planted::default(),
         }
     }
 }
@@ -108,10 +114,11 @@ impl Policy {
         self.early.min(lifetime.mul_f64(self.early_fraction))
     }
 
-    /// How long before its end a token of this lifetime is refreshed in the background; `chance` is 0 to 1.
-    pub(crate) fn soft_for(&self, lifetime: Duration, chance: f64) -> Duration {
+    /// How long before its end a token of this lifetime is refreshed in the background, if it is; `chance` is 0 to 1.
+    pub(crate) fn soft_for(&self, lifetime: Duration, chance: f64) -> Option<Duration> {
         let window = self.longest_soft.min(lifetime.mul_f64(self.soft_fraction));
-        window.mul_f64(1.0 - self.soft_jitter * chance)
+        let window = window.mul_f64(1.0 - self.soft_jitter * chance);
+        (window > self.early_for(lifetime)).then_some(window)
     }
 
     /// How long none is started after this many failures in a row (1 and up); `chance` is 0 to 1.
@@ -143,9 +150,17 @@ mod tests {
 
         assert_eq!(policy.early_for(Duration::from_secs(3600)), Duration::from_secs(5));
         assert_eq!(policy.early_for(Duration::from_secs(10)), Duration::from_secs(1));
-        assert_eq!(policy.soft_for(Duration::from_secs(10), 0.0), Duration::from_secs(2));
-        assert_eq!(policy.soft_for(Duration::from_secs(86_400), 0.0), Duration::from_secs(300));
-        assert!(policy.soft_for(Duration::from_secs(10), 0.999) > Duration::from_millis(1800));
+        assert_eq!(policy.soft_for(Duration::from_secs(10), 0.0), Some(Duration::from_secs(2)));
+        assert_eq!(policy.soft_for(Duration::from_secs(86_400), 0.0), Some(Duration::from_secs(300)));
+        assert!(policy.soft_for(Duration::from_secs(10), 0.999) > Some(Duration::from_millis(1800)));
+    }
+
+    #[test]
+    fn a_soft_window_within_the_hard_margin_is_none() {
+        let off = Policy { longest_soft: Duration::ZERO, ..Policy::default() };
+        assert_eq!(off.soft_for(Duration::from_secs(3600), 0.0), None);
+        let short = Policy { longest_soft: Duration::from_secs(5), ..Policy::default() };
+        assert_eq!(short.soft_for(Duration::from_secs(3600), 0.5), None);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use crate::Error;
 use crate::contain::wake;
+use crate::planted::{Fault, Planted};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How often the timer looks within one patience.
@@ -42,6 +43,7 @@ struct Line {
     charges: u32,
     /// What the last look saw of it, and when that was first seen.
     looked: Option<(u64, Duration)>,
+    planted: Planted,
 }
 
 enum Phase {
@@ -74,7 +76,7 @@ pub(crate) enum Tick {
 }
 
 impl Queue {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(planted: Planted) -> Self {
         let line = Line {
             phase: Phase::Closed,
             slots: VecDeque::new(),
@@ -84,6 +86,7 @@ impl Queue {
             ticked: 0,
             charges: 0,
             looked: None,
+            planted,
         };
         Self { line: Mutex::new(line) }
     }
@@ -110,25 +113,24 @@ impl Queue {
         self.line().waiting()
     }
 
-    /// Waits for the ticket's turn: `Ok` with the baton (or where nobody waits for it), `Err` where the flight failed.
+    /// Whether it is the ticket's turn: `Ok` with the baton (or where nobody waits for it), `Err` where the flight failed.
+    pub(crate) fn turn(&self, number: u64) -> Poll<Result<(), Error>> {
+        self.line().turn(number).map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Waits for that.
     pub(crate) fn poll_turn(&self, number: u64, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let waker = cx.waker().clone();
         // Declared first, dropped last: after the lock has been given back.
         let _replaced: Option<Waker>;
         let mut line = self.line();
-        match &line.phase {
-            Phase::Open => return Poll::Ready(Ok(())),
-            Phase::Failed(error) => return Poll::Ready(Err(error.clone())),
-            Phase::Closed | Phase::Draining => {}
+        if let Some(turn) = line.turn(number) {
+            return Poll::Ready(turn);
         }
-        match line.slot(number).map(|slot| &mut slot.place) {
-            Some(Place::Waiting(parked)) => {
-                _replaced = parked.replace(waker);
-                Poll::Pending
-            }
-            // A ticket that has left is not waited with; nobody may hang for it.
-            Some(Place::Baton | Place::Gone) | None => Poll::Ready(Ok(())),
+        if let Some(Slot { place: Place::Waiting(parked), .. }) = line.slot(number) {
+            _replaced = parked.replace(waker);
         }
+        Poll::Pending
     }
 
     /// Gives up the ticket, and with it the baton, if it has that.
@@ -175,12 +177,12 @@ impl Queue {
         self.end(Phase::Failed(error));
     }
 
-    /// Nobody waits for anybody any more: each looks at the session for itself.
-    pub(crate) fn open(&self) {
-        self.end(Phase::Open);
+    /// Nobody waits for anybody any more: each looks at the session for itself. Whether that is new.
+    pub(crate) fn open(&self) -> bool {
+        self.end(Phase::Open)
     }
 
-    fn end(&self, phase: Phase) {
+    fn end(&self, phase: Phase) -> bool {
         let (woken, replaced) = {
             let mut line = self.line();
             // A flight's failure is final; a queue that drains or is open can no longer fail.
@@ -188,14 +190,19 @@ impl Queue {
                 (Phase::Closed, _) | (Phase::Draining, Phase::Open) => {
                     std::mem::replace(&mut line.phase, phase)
                 }
-                _ => return,
+                _ => return false,
             };
-            (line.wakers(), replaced)
+            let mut woken = line.wakers();
+            if line.planted.has(Fault::LostWaiter) && matches!(line.phase, Phase::Failed(_)) {
+                woken.pop();
+            }
+            (woken, replaced)
         };
         drop(replaced);
         for waker in woken {
             wake(waker);
         }
+        true
     }
 
     /// The timer's look at a queue that drains.
@@ -212,43 +219,57 @@ impl Queue {
             }
             line.ticked = line.moves;
             // One less than a whole patience: the baton may have stood still for almost a tick before the first.
-            if line.charges + 1 < TICKS {
+            if line.charges + 1 < TICKS || line.planted.has(Fault::NoPatience) {
                 return Tick::Going;
             }
         }
-        self.open();
-        Tick::Opened
+        // A waiter's look may have come first: it tells of it then.
+        if self.open() { Tick::Opened } else { Tick::Done }
     }
 }
 
 impl Queue {
     /// A waiter's look at a queue that drains: opens it where the baton has stood still for `patience` since it was first
-    /// looked at.
-    pub(crate) fn look(&self, now: Duration, patience: Duration) {
+    /// looked at. Whether it has done so.
+    pub(crate) fn look(&self, now: Duration, patience: Duration) -> bool {
         {
             let mut line = self.line();
-            if !matches!(line.phase, Phase::Draining) {
-                return;
+            if !matches!(line.phase, Phase::Draining) || line.planted.has(Fault::NoPatience) {
+                return false;
             }
             match line.looked {
                 Some((moves, since)) if moves == line.moves => {
                     if now.saturating_sub(since) < patience {
-                        return;
+                        return false;
                     }
                 }
                 _ => {
                     line.looked = Some((line.moves, now));
-                    return;
+                    return false;
                 }
             }
         }
-        self.open();
+        self.open()
     }
 }
 
 impl Line {
     fn waiting(&self) -> usize {
         self.slots.len() - self.gone
+    }
+
+    /// What there is to say to this ticket, if there is anything.
+    fn turn(&mut self, number: u64) -> Option<Result<(), Error>> {
+        match &self.phase {
+            Phase::Open => return Some(Ok(())),
+            Phase::Failed(error) => return Some(Err(error.clone())),
+            Phase::Closed | Phase::Draining => {}
+        }
+        match self.slot(number).map(|slot| &slot.place) {
+            Some(Place::Waiting(_)) => None,
+            // A ticket that has left is not waited with; nobody may hang for it.
+            Some(Place::Baton | Place::Gone) | None => Some(Ok(())),
+        }
     }
 
     /// Mostly asked for the one at the front (its turn) or the one at the back (it has just joined).
@@ -263,12 +284,20 @@ impl Line {
 
     /// Gives the baton to the lowest ticket in line, unless it has it; returns whom to wake.
     fn pass(&mut self) -> Option<Waker> {
-        let front = self.slots.front_mut()?;
+        let front =
+            if self.planted.has(Fault::UnfairQueue) { self.unfair()? } else { self.slots.front_mut()? };
         let Place::Waiting(parked) = &mut front.place else { return None };
         let waker = parked.take();
         front.place = Place::Baton;
         self.moves += 1;
         waker
+    }
+
+    /// The last who waits, where nobody has the baton.
+    fn unfair(&mut self) -> Option<&mut Slot> {
+        let taken = self.slots.iter().any(|slot| matches!(slot.place, Place::Baton));
+        let waits = |slot: &&mut Slot| !taken && matches!(slot.place, Place::Waiting(_));
+        self.slots.iter_mut().rev().find(waits)
     }
 
     /// Keeps the front in line, and the space bounded by twice the waiting.

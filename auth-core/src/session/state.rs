@@ -47,7 +47,8 @@ use super::flight::{Flight, Promise};
 use super::lease::{Snapshot, Stamp};
 use super::policy::Policy;
 use crate::event::{Cause, EndReason, FlightId, SessionState};
-use crate::{Error, ErrorKind, Tokens};
+use crate::planted::Fault;
+use crate::{Counters, Error, ErrorKind, Tokens};
 
 pub(crate) struct State {
     pub(crate) books: Books,
@@ -69,6 +70,7 @@ pub(crate) struct State {
     pub(super) orphans: Vec<(FlightId, Duration)>,
     /// What has been taken out and may run foreign code when it is dropped: for whoever has left the lock.
     pub(crate) trash: Trash,
+    pub(crate) counters: Counters,
     next_id: u64,
 }
 
@@ -137,6 +139,19 @@ pub(crate) enum Ask {
     Valid(Duration),
 }
 
+/// What a timer that refreshes while nobody asks has to do.
+#[derive(Debug)]
+pub(crate) enum Ahead {
+    /// Nothing, for this token.
+    Never,
+    /// Look again then, by `elapsed`.
+    At(Duration),
+    /// Wait for this flight, then look again.
+    Wait(Arc<Flight>),
+    /// Start this flight, wait for it, then look again.
+    Start(Arc<Flight>),
+}
+
 /// What is to be done, with everything it needs.
 #[derive(Debug)]
 pub(crate) enum Decision {
@@ -175,6 +190,7 @@ impl State {
             landed: Vec::new(),
             orphans: Vec::new(),
             trash: Trash::default(),
+            counters: Counters::default(),
             next_id: 0,
         }
     }
@@ -189,7 +205,10 @@ impl State {
             Ask::New => self.new_request(now, policy),
             Ask::Rejected(stamp) => self.rejected(stamp, now, policy),
             Ask::Told(stamp) => match self.foreign(stamp.epoch) {
-                None if self.is_older(stamp) => Decision::Nothing,
+                None if self.is_older(stamp) => {
+                    self.counters.late += 1;
+                    Decision::Nothing
+                }
                 _ => self.rejected(stamp, now, policy),
             },
             Ask::Forced(known) => self.forced(known, now, policy),
@@ -199,11 +218,13 @@ impl State {
 
     fn rejected(&mut self, stamp: Stamp, now: Duration, policy: &Policy) -> Decision {
         // 1, 2
-        if let Some(refusal) = self.foreign(stamp.epoch) {
+        if let Some(refusal) = self.foreign(stamp.epoch).filter(|_| !policy.planted.has(Fault::CrossIdentity))
+        {
             return Decision::Fail(refusal);
         }
         // 3
         if self.is_older(stamp) {
+            self.counters.late += 1;
             return self.new_request(now, policy);
         }
         let excessive = self.excessive(now, policy);
@@ -212,7 +233,7 @@ impl State {
             return self.new_request(now, policy);
         };
         // 4
-        if let Some(slot) = &self.flight {
+        if let Some(slot) = self.flight.as_ref().filter(|_| !policy.planted.has(Fault::DoubleRefresh)) {
             active.rejected = true;
             return Decision::Join(Arc::clone(&slot.flight));
         }
@@ -223,10 +244,12 @@ impl State {
         // 5b
         if let Some(error) = cooling {
             active.rejected = true;
+            self.counters.cooled += 1;
             return Decision::Fail(error);
         }
         // 5c
         if let Some(after) = excessive {
+            self.counters.excessive += 1;
             return Decision::Fail(Error::retry_after(ErrorKind::ExcessiveRefresh, after));
         }
         // 5d
@@ -240,7 +263,10 @@ impl State {
             // 6
             Phase::Unknown => match (&self.load, cooling) {
                 (Some(loading), _) => Decision::Load(Arc::clone(&loading.promise)),
-                (None, Some(error)) => Decision::Fail(error),
+                (None, Some(error)) => {
+                    self.counters.cooled += 1;
+                    Decision::Fail(error)
+                }
                 (None, None) => self.start_load(now, policy),
             },
             // 7
@@ -255,7 +281,7 @@ impl State {
                 let why_not = active.why_not_refresh(now);
                 if !expired {
                     let snapshot = Arc::clone(&active.snapshot);
-                    let soft = policy.soft_window && active.times.is_soft(now);
+                    let soft = active.times.is_soft(now);
                     // 10
                     if soft && self.flight.is_none() && cooling.is_none() && why_not.is_none() {
                         return Decision::UseAndStart(snapshot, self.start(Cause::Proactive, now, policy));
@@ -269,6 +295,7 @@ impl State {
                 }
                 // 12
                 if let Some(error) = cooling {
+                    self.counters.cooled += 1;
                     return Decision::Fail(error);
                 }
                 // 13
@@ -318,6 +345,22 @@ impl State {
         Decision::Start(self.start(Cause::Proactive, now, policy))
     }
 
+    /// What a timer does that refreshes while nobody asks: as row 10, and as row 13 where that was slept through. It starts
+    /// nothing before `earliest`.
+    pub(crate) fn ahead(&mut self, earliest: Duration, now: Duration, policy: &Policy) -> Ahead {
+        let Phase::Active(active) = &self.phase else { return Ahead::Never };
+        if let Some(slot) = &self.flight {
+            return Ahead::Wait(Arc::clone(&slot.flight));
+        }
+        let Some(due) = active.times.soft.or(active.times.expires) else { return Ahead::Never };
+        if active.why_not_refresh(now).is_some() {
+            return Ahead::Never;
+        }
+        let cooled = self.cooldown.as_ref().map_or(Duration::ZERO, |cooldown| cooldown.until);
+        let then = due.max(cooled).max(earliest);
+        if now < then { Ahead::At(then) } else { Ahead::Start(self.start(Cause::Proactive, now, policy)) }
+    }
+
     /// Rows 1 and 2: why a request that was decided for this epoch must not go on, if it must not.
     pub(crate) fn foreign(&self, epoch: u64) -> Option<Error> {
         match &self.phase {
@@ -354,6 +397,16 @@ impl State {
         match &self.phase {
             Phase::Active(active) => Some(&active.snapshot),
             Phase::Unknown | Phase::SignedOut | Phase::Ended(..) => None,
+        }
+    }
+
+    /// The newest generation, if it is of this epoch, and a new request would neither wait nor fail.
+    pub(crate) fn valid(&self, epoch: u64, now: Duration) -> Option<Arc<Snapshot>> {
+        match &self.phase {
+            Phase::Active(active) if epoch == self.epoch && !self.holds() => {
+                (!active.times.is_expired(now)).then(|| Arc::clone(&active.snapshot))
+            }
+            _ => None,
         }
     }
 
@@ -395,7 +448,7 @@ impl State {
     fn start(&mut self, cause: Cause, now: Duration, policy: &Policy) -> Arc<Flight> {
         let from = self.newest().unwrap_or(Stamp::new(self.epoch, 0));
         let deadline = now + policy.flight;
-        let flight = Arc::new(Flight::new(self.next_id(), cause, from, deadline));
+        let flight = Arc::new(Flight::new(self.next_id(), cause, from, now, deadline, policy.planted));
         self.flight = Some(Slot { flight: Arc::clone(&flight), deadline, obtained: None });
         flight
     }

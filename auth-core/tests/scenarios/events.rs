@@ -39,7 +39,7 @@ fn line(event: &Event) -> String {
         Event::Refreshed { flight, stamp, waiters, .. } => {
             format!("refreshed {flight} to {}.{} for {waiters}", stamp.epoch, stamp.generation)
         }
-        Event::RefreshFailed { flight, error } => format!("failed {flight}: {}", error.kind().as_str()),
+        Event::RefreshFailed { flight, error, .. } => format!("failed {flight}: {}", error.kind().as_str()),
         Event::Draining => "draining".to_owned(),
         Event::Ended(ended) => format!("ended {:?}", ended.reason),
         Event::Replayed { flight, ticket } => match (flight, ticket) {

@@ -37,7 +37,7 @@ fn started(world: &World) -> Vec<(FlightId, Cause)> {
 /// The errors with which flights have ended.
 fn failures(world: &World) -> Vec<(FlightId, Error)> {
     let failed = |event: &Event| match event {
-        Event::RefreshFailed { flight, error } => Some((*flight, error.clone())),
+        Event::RefreshFailed { flight, error, .. } => Some((*flight, error.clone())),
         _ => None,
     };
     world.events().iter().filter_map(failed).collect()

@@ -290,6 +290,30 @@ fn no_first_tokens_are_acquired_after_the_sign_out() {
     assert_eq!(world.session.state(), SessionState::SignedOut);
 }
 
+/// H1: so are those who wait in the queue of an earlier refresh, which still drains while a later one has come to its end.
+#[test]
+fn a_sign_out_reaches_every_queue_that_drains() {
+    let world = World::signed_in();
+    let mut firsts = Vec::new();
+    let mut waiting = Vec::new();
+    for n in 1..=3 {
+        let session = world.session.clone();
+        let stamp = world.runtime.block_on(session.lease()).unwrap().stamp();
+        let mut first = Box::pin(async move { session.recover(stamp).await });
+        assert!(poll(first.as_mut()).is_pending());
+        firsts.push(first);
+        waiting.push(world.get(&format!("/{n}")));
+        world.refresh_answers(numbered(n));
+    }
+    assert!(waiting.iter().all(|request| !request.is_finished()), "each behind one that is not polled");
+
+    drop(world.session.sign_out());
+    world.settle();
+
+    assert!(waiting.iter().all(|request| kind(request) == ErrorKind::SignedOut));
+    assert_eq!(world.api.calls(), 0);
+}
+
 /// H3: what a sign-out discards is a live session at the server, and is offered for revocation, once: the pair the refresh
 /// brings, or, if it brings none, the pair that it had.
 #[test]
@@ -375,6 +399,18 @@ fn a_rotated_pair_that_another_processs_sign_in_discards_is_offered() {
     assert_eq!(world.bearers(), ["T0"; 3]);
     under.finish(Late::Never);
     assert_eq!(under.revoked(), ["R1"]);
+}
+
+/// H3: one whose access token the new sign-in carries is not: to revoke it would end that sign-in's.
+#[test]
+fn a_discarded_pair_whose_access_token_is_in_use_is_not_offered() {
+    let under = Under::way(Step::Refresher);
+
+    let same = Tokens::new("T1").unwrap().with_refresh_token("R100");
+    drop(under.world.session.sign_in(same));
+    under.finish(Late::Tokens);
+
+    assert_eq!(under.revoked(), Vec::<String>::new());
 }
 
 /// H4: a sign-in as B at any step of A's refresh: A's waiters are told at once, and B's tokens, in memory and in the store,

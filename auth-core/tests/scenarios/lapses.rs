@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use crate::apart::Apart;
-use crate::world::{World, error, kind, status};
+use crate::world::{Answer, World, error, kind, status};
 use auth_core::{EndReason, ErrorKind, Event, RefreshError, Runtime as _, SessionState, Tokens};
-use auth_testkit::{Op, ScriptedStore, numbered};
+use auth_testkit::{HeldCall, Op, Running, ScriptedStore, numbered};
 
 /// Lapses the flight that is up: a look after its deadline, on a runtime that nobody drives.
 fn lapse(world: &World) {
@@ -195,6 +195,20 @@ fn a_rejection_whose_second_reading_fails_does_not_end_the_session() {
     assert_eq!(world.session.state(), SessionState::Active);
 }
 
+/// G1: where nobody else writes the store, it need not be read: the server's word is enough.
+#[test]
+fn a_rejection_ends_the_session_of_an_unshared_store_that_cannot_be_read() {
+    let world = World::signed_in();
+    let waiting = world.rejected("/");
+    world.store.fail_next(Op::Load, 1);
+
+    world.refresher.try_next().unwrap().fail(RefreshError::rejected("invalid_grant"));
+    world.settle();
+
+    assert_eq!(error(&waiting).end_reason(), Some(EndReason::Rejected));
+    assert_eq!(world.refresher.presented(), ["R0"]);
+}
+
 /// H3: the session was ended elsewhere while it rotated: the new pair is live at the server, and nobody's.
 #[test]
 fn a_pair_obtained_for_a_session_ended_elsewhere_is_offered() {
@@ -244,6 +258,80 @@ fn a_lapsed_flight_does_not_write_unseen_under_another_flights_lock() {
     assert_eq!(world.stored().as_deref(), Some("T5"));
 }
 
+/// What the store was asked to do after a flight had lapsed while the refresher was called, and that answered with T1.
+fn late_answer(meanwhile: impl FnOnce(&World)) -> (Apart, Vec<(Op, bool, Option<String>)>) {
+    let apart = Apart::signed_in();
+    let world = &apart.world;
+    let _first = apart.rejected("/");
+    let call = world.refresher.try_next().unwrap();
+    lapse(world);
+    apart.drive();
+    assert!(!world.store.is_locked(), "its lock was given back");
+    meanwhile(world);
+    let before = world.store.log().len();
+    call.answer(numbered(1));
+    apart.drive();
+    let asked = world.store.log().split_off(before);
+    (apart, asked.into_iter().map(|call| (call.op, call.ok, call.tokens)).collect())
+}
+
+/// K14: without the lock that it had, a late answer is saved under one taken anew, after a look at what is there.
+#[test]
+fn a_late_answer_is_saved_where_nobody_else_has_written() {
+    let (apart, asked) = late_answer(|_| {});
+
+    let token = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        asked,
+        [
+            (Op::Lock, true, None),
+            (Op::Load, true, token("T0")),
+            (Op::Save, true, token("T1")),
+            (Op::Release, true, None)
+        ]
+    );
+    assert!(!apart.world.events().iter().any(|event| matches!(event, Event::SaveFailed { .. })));
+}
+
+/// K17: and gives way to what another process has written meanwhile.
+#[test]
+fn a_late_answer_gives_way_to_what_another_process_has_written() {
+    let (apart, asked) = late_answer(|world| world.store.put_rotated(numbered(5)));
+
+    assert!(asked.iter().all(|(op, ..)| *op != Op::Save), "{asked:?}");
+    assert_eq!(apart.world.stored().as_deref(), Some("T5"));
+    let next = apart.world.get("/next");
+    assert_eq!(apart.world.api_answers(200).as_deref(), Some("T5"));
+    assert_eq!(status(&next), 200);
+}
+
+/// K2: a save that nobody drives any more, but that had reached the store: made once more it is no failure.
+#[test]
+fn a_save_that_had_arrived_is_no_failure() {
+    let apart = Apart::signed_in();
+    let world = &apart.world;
+    world.store.hold(Op::Save);
+    let waiting = apart.rejected("/");
+    world.refresh_answers(numbered(1));
+    apart.drive();
+    world.store.put_rotated(numbered(1));
+    world.store.release_holds();
+    world.store.lose_lock();
+    apart.move_home();
+    world.pass(Duration::from_secs(26)); // longer than a save may take
+
+    let looking = world.get("/looking");
+
+    assert_eq!(
+        (world.api_answers(200).as_deref(), world.api_answers(200).as_deref()),
+        (Some("T1"), Some("T1"))
+    );
+    assert_eq!((status(&waiting), status(&looking)), (200, 200));
+    let events = world.events();
+    assert_eq!(events.iter().filter(|event| matches!(event, Event::Saved)).count(), 2, "T0 and T1");
+    assert!(!events.iter().any(|event| matches!(event, Event::SaveFailed { .. })));
+}
+
 /// K14, I14: the lock of a flight whose identity is gone is given back, also where nobody drives its task.
 #[test]
 fn a_sign_out_frees_the_lock_of_a_flight_that_nobody_drives() {
@@ -261,6 +349,213 @@ fn a_sign_out_frees_the_lock_of_a_flight_that_nobody_drives() {
     world.pass(Duration::from_secs(600));
 
     assert!(!world.store.is_locked(), "no flight is up");
+}
+
+/// K14, I14: until its time is over it has the lock, however often somebody looks: what it does may still be under way.
+#[test]
+fn a_signed_out_flight_keeps_its_lock_until_its_time_is_over() {
+    let apart = Apart::signed_in();
+    let world = &apart.world;
+    let _waiting = apart.rejected("/");
+    apart.move_home();
+    world.runtime.block_on(world.session.sign_out()).unwrap();
+
+    // The refresh's 30 s, and 25 s for a save.
+    for _ in 0..6 {
+        assert_eq!(kind(&world.get("/looking")), ErrorKind::SignedOut);
+        world.settle();
+        assert!(world.store.is_locked(), "at {:?}", world.runtime.elapsed());
+        world.pass(Duration::from_secs(10));
+    }
+
+    assert_eq!(kind(&world.get("/looking")), ErrorKind::SignedOut);
+    world.settle();
+    assert!(!world.store.is_locked());
+}
+
+/// A flight that has come to read the store once more, 25 s after it was started; and that reading.
+fn reading_again(apart: &Apart) -> (Running<Answer>, HeldCall) {
+    let world = &apart.world;
+    let waiting = apart.rejected("/");
+    world.pass(Duration::from_secs(25));
+    world.store.hold(Op::Load);
+    world.refresher.try_next().unwrap().fail(RefreshError::rejected("invalid_grant"));
+    apart.drive();
+    (waiting, world.store.try_next_held().expect("the store is read again"))
+}
+
+/// I14: a look that comes just before the driver's own timer ends the flight, and takes no store call away: what that finds
+/// still counts.
+#[test]
+fn a_look_at_the_deadline_leaves_the_store_call_that_is_under_way() {
+    let apart = Apart::signed_in();
+    let world = &apart.world;
+    let (waiting, reading) = reading_again(&apart);
+    world.store.put_rotated(numbered(1)); // a sibling
+    world.pass(Duration::from_millis(5_999));
+    let looking = world.get("/looking");
+    world.api_answers(200);
+    assert_eq!(status(&looking), 200);
+    assert_eq!(kind(&waiting), ErrorKind::RefreshUnavailable);
+
+    reading.proceed();
+    apart.drive();
+
+    let next = world.get("/next");
+    assert_eq!(world.api_answers(200).as_deref(), Some("T1"));
+    assert_eq!(status(&next), 200);
+}
+
+/// I14: a store call of a flight that nobody drives holds up no other flight.
+#[test]
+fn the_next_flight_does_not_wait_for_a_store_call_that_nobody_drives() {
+    let apart = Apart::signed_in();
+    let world = &apart.world;
+    let (waiting, _reading) = reading_again(&apart);
+    apart.move_home();
+    world.store.release_holds();
+    world.store.lose_lock(); // its life was as long as the flight's
+    world.pass(Duration::from_secs(6));
+    let looking = world.get("/looking");
+    world.api_answers(200);
+    assert_eq!(status(&looking), 200);
+    assert_eq!(kind(&waiting), ErrorKind::RefreshUnavailable);
+    world.pass(Duration::from_secs(2));
+
+    let next = world.rejected("/next");
+    world.refresh_answers(numbered(1));
+
+    assert_eq!(world.api_answers(200).as_deref(), Some("T1"));
+    assert_eq!(status(&next), 200);
+}
+
+/// I14: a flight whose wish for the lock is lost with a task that nobody drives any more wishes again, also where that task's
+/// place has been taken by then for something else.
+#[test]
+fn a_wish_for_the_lock_is_not_lost_with_a_task_that_nobody_drives() {
+    for replaced in [false, true] {
+        let apart = Apart::signed_in();
+        let world = &apart.world;
+        let _first = replaced.then(|| apart.rejected("/"));
+        drop(world.session.sign_in(numbered(5)));
+        if let Some(call) = world.refresher.try_next() {
+            // A flight that was nobody's: 55 s after its start a lock of its, if there still is one, is given back.
+            call.fail(RefreshError::misconfigured("down"));
+        }
+        apart.drive();
+        world.pass(Duration::from_secs(40));
+        world.store.hold(Op::Release);
+        let rotating = apart.rejected("/rotating");
+        world.refresh_answers(numbered(6));
+        apart.drive();
+        assert_eq!(world.api_answers(200).as_deref(), Some("T6"));
+        assert_eq!(status(&rotating), 200);
+        apart.move_home();
+        world.pass(Duration::from_secs(3));
+        let mut waiting = vec![world.rejected("/waiting")]; // its wish comes after the release
+        if replaced {
+            world.pass(Duration::from_secs(3));
+        }
+        world.store.hold(Op::Lock);
+        world.store.try_next_held().expect("the release").proceed();
+        apart.drive();
+        world.store.try_next_held().expect("the lock");
+        world.store.release_holds();
+
+        // Longer than any call of the store may take.
+        world.pass(Duration::from_secs(11));
+        if replaced {
+            waiting.push(world.get("/looking"));
+            world.pass(Duration::from_secs(8));
+        }
+
+        world.refresh_answers(numbered(7));
+        for request in waiting {
+            assert_eq!(world.api_answers(200).as_deref(), Some("T7"), "replaced: {replaced}");
+            assert_eq!(status(&request), 200);
+        }
+    }
+}
+
+/// A first load that has come to save what it acquired, 50 s after it was started; and that save.
+fn saving_first_tokens(apart: &Apart) -> (Running<Answer>, HeldCall) {
+    let world = &apart.world;
+    world.refresher.script_acquire();
+    let waiting = world.get("/");
+    apart.drive();
+    world.pass(Duration::from_secs(50));
+    world.store.hold(Op::Save);
+    world.refresher.try_next_acquire().unwrap().answer(Some(numbered(0)));
+    apart.drive();
+    (waiting, world.store.try_next_held().expect("it is saved"))
+}
+
+/// I14: the same of a load: a look that comes just before its own timer leaves its save alone.
+#[test]
+fn a_look_at_the_end_of_a_load_leaves_the_save_that_is_under_way() {
+    let apart = Apart::new();
+    let world = &apart.world;
+    let (waiting, saving) = saving_first_tokens(&apart);
+    world.pass(Duration::from_millis(5_999));
+    let next = world.get("/next");
+    assert_eq!(kind(&waiting), ErrorKind::Store);
+
+    apart.drive();
+    assert!(!saving.is_abandoned());
+    saving.proceed();
+    apart.drive();
+
+    assert_eq!(world.api_answers(200).as_deref(), Some("T0"));
+    assert_eq!(status(&next), 200);
+    assert_eq!(world.store.begun().iter().filter(|call| call.op == Op::Save).count(), 1);
+}
+
+/// I14: a save of a load that nobody drives holds up no other load.
+#[test]
+fn the_next_load_does_not_wait_for_a_store_call_that_nobody_drives() {
+    let apart = Apart::new();
+    let world = &apart.world;
+    let (waiting, _saving) = saving_first_tokens(&apart);
+    apart.move_home();
+    world.store.release_holds();
+    world.store.lose_lock(); // its life was as long as the load's
+    world.pass(Duration::from_secs(6));
+
+    let next = world.get("/next");
+
+    assert_eq!(kind(&waiting), ErrorKind::Store);
+    assert_eq!(world.api_answers(200).as_deref(), Some("T0"));
+    assert_eq!(status(&next), 200);
+}
+
+/// K17: a late answer whose save comes after a release that hangs: nor is it written over another process's pair once the
+/// next flight has the lock.
+#[test]
+fn a_save_that_is_due_does_not_come_between_the_next_flights_lock_and_its_look() {
+    let apart = Apart::signed_in();
+    let world = &apart.world;
+    let _first = apart.rejected("/");
+    let call = world.refresher.try_next().unwrap();
+    world.store.hold(Op::Release);
+    lapse(world);
+    apart.drive();
+    call.answer(numbered(1));
+    apart.drive();
+    world.pass(Duration::from_secs(12)); // longer than any call of the store may take
+    world.store.release_holds();
+    world.store.lose_lock();
+    world.store.put_rotated(numbered(5));
+    apart.move_home();
+
+    let second = world.get("/second");
+    world.api_answers(401);
+
+    assert_eq!(world.stored().as_deref(), Some("T5"));
+    assert_eq!(world.api_answers(200).as_deref(), Some("T5"));
+    assert_eq!(status(&second), 200);
+    apart.drive();
+    assert_eq!(apart.tasks.tasks(), 0);
+    assert_eq!(world.stored().as_deref(), Some("T5"));
 }
 
 /// What `revoke` waits for, and what came of it.

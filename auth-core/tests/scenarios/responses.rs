@@ -258,11 +258,17 @@ fn the_refresh_tokens_lifetime_is_read() {
 
 // --- clocks -------------------------------------------------------------------------------------------------------------
 
+/// A world whose tokens are good until they expire, and not refreshed before.
+fn hard_expiry_alone() -> World {
+    World::with(|session| session.soft_window(Duration::ZERO), |client| client)
+}
+
 /// J10: on a machine whose clock is hours off a lifetime counts from receipt, and from nothing else.
 #[test]
 fn a_lifetime_counts_from_receipt_on_a_clock_that_is_off() {
     for (ahead, off) in [(true, HOUR * 7), (false, HOUR * 7)] {
-        let world = World::signed_in();
+        let world = hard_expiry_alone();
+        world.sign_in(numbered(0));
         let now = world.runtime.now();
         world.runtime.set_wall(if ahead { now + off } else { now - off });
         let body = br#"{"access_token": "T1", "refresh_token": "R1", "expires_in": 3600}"#;
@@ -317,7 +323,7 @@ fn a_jump_of_the_wall_clock_changes_no_lifetime() {
         |_: SystemTime| UNIX_EPOCH,
         |_: SystemTime| UNIX_EPOCH - Duration::from_secs(86_400),
     ] {
-        let world = World::new();
+        let world = hard_expiry_alone();
         world.sign_in(numbered(0).with_expires_in(day, world.runtime.now()));
 
         world.runtime.set_wall(jump(world.runtime.now()));
@@ -569,11 +575,18 @@ fn a_refusal_tells_its_status_and_code() {
     let error = read(401, r#"{"error": "invalid_client", "error_description": "Xq7"}"#).unwrap_err();
     let cause = error.source().unwrap().downcast_ref::<TokenEndpointError>().unwrap();
     assert_eq!((cause.status().as_u16(), cause.code()), (401, Some("invalid_client")));
+    assert_eq!(cause.to_string(), "the token endpoint answered 401 with invalid_client");
     assert!(!format!("{error:?} {cause}").contains("Xq7"));
 
     let error = read(500, "oops").unwrap_err();
     let cause = error.source().unwrap().downcast_ref::<TokenEndpointError>().unwrap();
     assert_eq!((cause.status().as_u16(), cause.code()), (500, None));
+    assert_eq!(cause.to_string(), "the token endpoint answered 500 without an OAuth error");
+
+    let error = read(400, r#"{"error": "Xq7"}"#).unwrap_err();
+    let cause = error.source().unwrap().downcast_ref::<TokenEndpointError>().unwrap();
+    assert_eq!(cause.code(), None, "it is the server's own");
+    assert_eq!(cause.to_string(), "the token endpoint answered 400 with another error");
 }
 
 /// G4: a body that breaks off, and one without an end, are answers that were lost; on an error status its status counts.

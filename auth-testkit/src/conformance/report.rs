@@ -7,7 +7,7 @@ use std::fmt;
 #[must_use]
 #[non_exhaustive]
 pub struct Report {
-    /// What was judged: `transport`.
+    /// What was judged: `transport`, `token store`.
     pub subject: &'static str,
     /// The names of the clauses that are kept, in the order in which they were tried.
     pub passed: Vec<String>,
@@ -15,6 +15,9 @@ pub struct Report {
     pub failed: Vec<Failure>,
     /// The clauses that were not tried, since they were said to be gaps, and why they are.
     pub gaps: Vec<(String, String)>,
+    /// The clauses that could not be tried, and what they need: something that the suite was not given, or that the
+    /// implementation does not have.
+    pub skipped: Vec<(String, String)>,
 }
 
 /// A clause that is not kept.
@@ -46,7 +49,8 @@ impl Report {
 }
 
 impl fmt::Display for Report {
-    /// A line for each failure and each gap: `transport: "what is promised": name: what was seen`.
+    /// A line for each failure, `transport: "what is promised": name: what was seen`, for each gap, and for each thing
+    /// that clauses were skipped for the want of.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (passed, failed) = (self.passed.len(), self.failed.len());
         write!(f, "{}: {passed} clauses are kept, {failed} are not", self.subject)?;
@@ -55,6 +59,17 @@ impl fmt::Display for Report {
         }
         for (clause, reason) in &self.gaps {
             write!(f, "\n{}: {clause}: not tried: {reason}", self.subject)?;
+        }
+        let mut wants: Vec<&str> = Vec::new();
+        for (_, want) in &self.skipped {
+            if !wants.contains(&want.as_str()) {
+                wants.push(want);
+            }
+        }
+        for want in wants {
+            let clauses = self.skipped.iter().filter(|(_, other)| other == want);
+            let clauses: Vec<&str> = clauses.map(|(clause, _)| clause.as_str()).collect();
+            write!(f, "\n{}: skipped, {want}: {}", self.subject, clauses.join(", "))?;
         }
         Ok(())
     }

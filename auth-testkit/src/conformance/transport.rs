@@ -7,21 +7,20 @@ mod fidelity;
 mod giving_up;
 mod once;
 mod redirects;
-mod run;
 mod streaming;
 mod world;
 
-use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use auth_core::{BoxFuture, Transport};
+use auth_core::Transport;
 
 use super::Report;
-use clauses::{Asks, CLAUSES, Clause};
+use super::choices::{Choices, choices};
+use super::trial::{Begin, Outcome, Stage, Trial};
+use clauses::{Asks, CLAUSES, TransportClause};
+use world::World;
 
 type Make = Arc<dyn Fn() -> Arc<dyn Transport> + Send + Sync>;
-type BlockOn = Arc<dyn Fn(BoxFuture<'static, ()>) + Send + Sync>;
 
 /// Judges a transport by every clause that needs nothing but itself: [`TransportSuite::run`] and [`Report::assert`] in one.
 ///
@@ -62,25 +61,15 @@ pub struct TransportSuite {
     http2: Option<Make>,
     impatient: Option<Make>,
     following: Option<Make>,
-    block_on: BlockOn,
-    deadline: Duration,
-    gaps: Vec<(String, String)>,
-    only: Option<Vec<String>>,
+    choices: Choices,
 }
+
+choices!(TransportSuite);
 
 impl TransportSuite {
     /// A suite for the transports that `make` makes, over HTTP/1.1. Each has to reach 127.0.0.1 past any proxy.
     pub fn new<T: Transport>(make: impl Fn() -> T + Send + Sync + 'static) -> Self {
-        Self {
-            make: boxed(make),
-            http2: None,
-            impatient: None,
-            following: None,
-            block_on: Arc::new(futures::executor::block_on),
-            deadline: Duration::from_secs(30),
-            gaps: Vec::new(),
-            only: None,
-        }
+        Self { make: boxed(make), http2: None, impatient: None, following: None, choices: Choices::default() }
     }
 
     /// All clauses once more, as `http2/…`, with transports that begin with HTTP/2 without TLS ("prior knowledge").
@@ -101,30 +90,6 @@ impl TransportSuite {
         self
     }
 
-    /// Runs each clause with this.
-    pub fn block_on(mut self, block_on: impl Fn(BoxFuture<'static, ()>) + Send + Sync + 'static) -> Self {
-        self.block_on = Arc::new(block_on);
-        self
-    }
-
-    /// How long one clause may take before it has failed. Default: 30 s, since machines may be busy.
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
-        self
-    }
-
-    /// A clause that this transport is known not to keep. It is not tried, and the report says why.
-    pub fn gap(mut self, clause: impl Into<String>, reason: impl Into<String>) -> Self {
-        self.gaps.push((clause.into(), reason.into()));
-        self
-    }
-
-    /// Only these clauses.
-    pub fn only<S: Into<String>>(mut self, clauses: impl IntoIterator<Item = S>) -> Self {
-        self.only = Some(clauses.into_iter().map(Into::into).collect());
-        self
-    }
-
     /// The names of all clauses, and what the documentation of [`Transport`] says to each.
     pub fn clauses() -> impl Iterator<Item = (&'static str, &'static str)> {
         CLAUSES.iter().map(|clause| (clause.name, clause.promise))
@@ -137,46 +102,36 @@ impl TransportSuite {
     /// If a gap, or one of the only clauses, is none of the suite's.
     #[track_caller]
     pub fn run(self) -> Report {
-        let http1 = CLAUSES.iter().map(|clause| (clause.name.to_owned(), clause, self.maker(clause.asks)));
+        let http1 =
+            CLAUSES.iter().map(|clause| trial(clause.name.to_owned(), clause, self.maker(clause.asks)));
         let http2 = CLAUSES.iter().filter(|clause| clause.asks == Asks::Nothing);
-        let http2 = http2.map(|clause| (format!("http2/{}", clause.name), clause, self.http2.clone()));
-        let all: Vec<(String, &'static Clause, Option<Make>)> = http1.chain(http2).collect();
-        let named = self.gaps.iter().map(|(name, _)| name).chain(self.only.iter().flatten());
-        for name in named {
-            assert!(all.iter().any(|(known, ..)| known == name), "the suite has no clause {name:?}");
-        }
+        let again = self.http2.as_ref().ok_or("without `http2`");
+        let http2 = http2.map(|clause| trial(format!("http2/{}", clause.name), clause, again));
 
-        let mut report = Report { subject: "transport", ..Report::default() };
-        for (name, clause, make) in all {
-            let Some(make) = make else { continue };
-            if self.only.as_ref().is_some_and(|only| !only.contains(&name)) {
-                continue;
-            }
-            match self.gaps.iter().find(|(gap, _)| *gap == name) {
-                Some(gap) => report.gaps.push(gap.clone()),
-                None => run::one(name, clause, make, &self.block_on, self.deadline, &mut report),
-            }
-        }
-        report
+        self.choices.run("transport", http1.chain(http2).collect())
     }
 
-    fn maker(&self, asks: Asks) -> Option<Make> {
+    fn maker(&self, asks: Asks) -> Result<&Make, &'static str> {
         match asks {
-            Asks::Nothing => Some(Arc::clone(&self.make)),
-            Asks::Impatient => self.impatient.clone(),
-            Asks::Following => self.following.clone(),
+            Asks::Nothing => Ok(&self.make),
+            Asks::Impatient => self.impatient.as_ref().ok_or("without `impatient`"),
+            Asks::Following => self.following.as_ref().ok_or("without `following_redirects`"),
         }
     }
 }
 
-impl fmt::Debug for TransportSuite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TransportSuite")
-            .field("deadline", &self.deadline)
-            .field("gaps", &self.gaps)
-            .field("only", &self.only)
-            .finish_non_exhaustive()
-    }
+fn trial(name: String, clause: &'static TransportClause, make: Result<&Make, &'static str>) -> Trial {
+    let begin = make.cloned().map_err(str::to_owned).map(|make| -> Begin {
+        Box::new(move |stage: Stage| {
+            Box::pin(async move {
+                Outcome::Tried(match World::new(make(), stage) {
+                    Ok(world) => (clause.check)(world).await,
+                    Err(error) => Err(format!("no server could be started: {error}")),
+                })
+            })
+        })
+    });
+    Trial { name, promise: clause.promise, begin }
 }
 
 fn boxed<T: Transport>(make: impl Fn() -> T + Send + Sync + 'static) -> Make {

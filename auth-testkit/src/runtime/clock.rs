@@ -22,7 +22,7 @@ const NEVER: Duration = Duration::from_secs(1_000 * 365 * 24 * 60 * 60);
 type Due = (Duration, u64);
 
 #[derive(Debug)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     times: Mutex<Times>,
 }
 
@@ -43,34 +43,34 @@ impl Times {
 }
 
 impl Clock {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let wall = UNIX_EPOCH + WALL_START;
         Self { times: Mutex::new(Times { elapsed: ELAPSED_START, wall, made: 0, timers: BTreeMap::new() }) }
     }
 
-    pub(super) fn wall(&self) -> SystemTime {
+    pub(crate) fn wall(&self) -> SystemTime {
         lock(&self.times).wall
     }
 
-    pub(super) fn set_wall(&self, to: SystemTime) {
+    pub(crate) fn set_wall(&self, to: SystemTime) {
         lock(&self.times).wall = to;
     }
 
-    pub(super) fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         lock(&self.times).elapsed
     }
 
-    pub(super) fn timers(&self) -> usize {
+    pub(crate) fn timers(&self) -> usize {
         lock(&self.times).timers.len()
     }
 
     /// Moves on to this time, if it is later.
-    pub(super) fn reach(&self, elapsed: Duration) {
+    pub(crate) fn reach(&self, elapsed: Duration) {
         lock(&self.times).reach(elapsed);
     }
 
     /// Moves on to the next timer that is due by then, and fires all that are due at that instant. `false`: none is.
-    pub(super) fn fire_next(&self, until: Duration) -> bool {
+    pub(crate) fn fire_next(&self, until: Duration) -> bool {
         let fired: Vec<Waker> = {
             let mut times = lock(&self.times);
             let Some((&(deadline, _), _)) = times.timers.first_key_value() else { return false };
@@ -87,19 +87,19 @@ impl Clock {
     }
 
     /// As [`fire_next`](Self::fire_next), however far away it is.
-    pub(super) fn fire_next_ever(&self) -> bool {
+    pub(crate) fn fire_next_ever(&self) -> bool {
         self.fire_next(Duration::MAX)
     }
 }
 
 /// A sleep. Its deadline counts from its making, its timer is there from its first poll until it is done or dropped.
-pub(super) struct Sleep {
+pub(crate) struct Sleep {
     clock: Arc<Clock>,
     due: Due,
 }
 
 impl Sleep {
-    pub(super) fn new(clock: &Arc<Clock>, duration: Duration) -> Self {
+    pub(crate) fn new(clock: &Arc<Clock>, duration: Duration) -> Self {
         let mut times = lock(&clock.times);
         times.made += 1;
         let due = (times.elapsed.saturating_add(duration), times.made);

@@ -23,6 +23,9 @@ pub struct Policy {
     /// What answers say under `expires_in`; `None` leaves it out. A positive number, or one in a string, is also how long
     /// the server accepts the token, by the clock. Default: 3600.
     pub expires_in: Option<Value>,
+    /// A client gets tokens for itself (`client_credentials`, RFC 6749 §4.4): the first access token of a new family, and
+    /// no refresh token. Default: false.
+    pub client_credentials: bool,
     /// The `client_id` that a token request has to present; `None` accepts any, or none. Default: `None`.
     pub client_id: Option<String>,
 }
@@ -36,6 +39,7 @@ impl Default for Policy {
             omit_refresh_token: false,
             same_access_token: false,
             expires_in: Some(3600.into()),
+            client_credentials: false,
             client_id: None,
         }
     }

@@ -32,6 +32,13 @@ pub enum TokenAnswer {
     },
     /// A proxy's HTML page with this status; not processed.
     Html(u16),
+    /// The request is sent elsewhere; not processed.
+    Redirect {
+        /// The status code: 307, say.
+        status: u16,
+        /// The text of `Location`.
+        to: String,
+    },
     /// 200 with these bytes as `application/json`; not processed.
     Nonsense(Bytes),
     /// The connection is closed without an answer; not processed.
@@ -68,6 +75,7 @@ impl fmt::Debug for TokenAnswer {
             Self::Status { status, .. } => write!(f, "Status({status})"),
             Self::OAuthError { status, code } => write!(f, "OAuthError({status}, {code:?})"),
             Self::Html(status) => write!(f, "Html({status})"),
+            Self::Redirect { status, .. } => write!(f, "Redirect({status})"),
             Self::Nonsense(_) => f.write_str("Nonsense(..)"),
             Self::Refused => f.write_str("Refused"),
             Self::Lost => f.write_str("Lost"),

@@ -1,10 +1,10 @@
-//! The token endpoint (RFC 6749 §6) and the revocation endpoint (RFC 7009).
+//! The token endpoint (RFC 6749 §6, §4.4) and the revocation endpoint (RFC 7009).
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Method, Request, Response, StatusCode, request};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
@@ -56,19 +56,16 @@ async fn respond(shared: &Shared, answer: TokenAnswer, head: &request::Parts, fo
         TokenAnswer::Truncated => truncated(process()).await,
         TokenAnswer::Refused => return Err(Gone),
         TokenAnswer::Status { status, retry_after, content_type, body } => {
-            let mut response = with_status(status, body::full(body));
             let headers = [(RETRY_AFTER, retry_after), (CONTENT_TYPE, content_type)];
-            for (name, value) in headers {
-                if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
-                    response.headers_mut().insert(name, value);
-                }
-            }
-            response
+            with_headers(with_status(status, body::full(body)), headers)
         }
         TokenAnswer::OAuthError { status, code } => oauth_error(status, &code),
         TokenAnswer::Html(status) => {
             let page = "<!doctype html><title>Error</title><p>The gateway could not reach the server.</p>";
             typed(with_status(status, body::full(page)), "text/html")
+        }
+        TokenAnswer::Redirect { status, to } => {
+            with_headers(with_status(status, body::full("")), [(LOCATION, Some(to))])
         }
         TokenAnswer::Nonsense(bytes) => typed(with_status(200, body::full(bytes)), "application/json"),
     })
@@ -85,8 +82,13 @@ fn process(state: &mut State, head: &request::Parts, form: &Form) -> Response<Re
     if state.policy.client_id.is_some() && form::field(form, "client_id") != state.policy.client_id {
         return oauth_error(401, "invalid_client");
     }
-    if form::field(form, "grant_type").as_deref() != Some("refresh_token") {
-        return oauth_error(400, "unsupported_grant_type");
+    match form::field(form, "grant_type").as_deref() {
+        Some("refresh_token") => {}
+        Some("client_credentials") if state.policy.client_credentials => {
+            let issued = state.authority.sign_in(&state.policy);
+            return granted(issued, &Policy { omit_refresh_token: true, ..state.policy.clone() });
+        }
+        _ => return oauth_error(400, "unsupported_grant_type"),
     }
     let Some(token) = form::field(form, "refresh_token") else {
         return oauth_error(400, "invalid_request");
@@ -163,6 +165,18 @@ fn oauth_error(status: u16, code: &str) -> Response<ResponseBody> {
 fn with_status(status: u16, body: ResponseBody) -> Response<ResponseBody> {
     let mut response = Response::new(body);
     *response.status_mut() = status_code(status);
+    response
+}
+
+fn with_headers<const N: usize>(
+    mut response: Response<ResponseBody>,
+    headers: [(HeaderName, Option<String>); N],
+) -> Response<ResponseBody> {
+    for (name, value) in headers {
+        if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+            response.headers_mut().insert(name, value);
+        }
+    }
     response
 }
 

@@ -19,7 +19,7 @@ pub(crate) fn event(event: &Event) {
         Event::Refreshed { flight, waiters, .. } => {
             info!(target: "notes_sdk", flight = flight.get(), waiters, "refreshed");
         }
-        Event::RefreshFailed { flight, error } => {
+        Event::RefreshFailed { flight, error, .. } => {
             warn!(target: "notes_sdk", flight = flight.get(), error = %Chain(error), "the refresh failed");
         }
         Event::SaveFailed { error } => {

@@ -51,3 +51,44 @@ impl Login {
             .map_err(RefreshError::misconfigured)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use auth_core::StandaloneRuntime;
+    use auth_isahc::IsahcTransport;
+    use auth_reqwest::ReqwestTransport;
+    use auth_testkit::conformance::RefresherSuite;
+    use auth_testkit::server::TestServer;
+
+    use super::*;
+
+    fn login(server: &TestServer, transport: impl Transport) -> Login {
+        Login {
+            transport: Arc::new(transport),
+            token_endpoint: server.token_endpoint().parse().expect("a URI"),
+            revocation_endpoint: server.revocation_endpoint().parse().expect("a URI"),
+            client_id: "notes-sdk".to_owned(),
+            clock: Arc::new(StandaloneRuntime::new()),
+        }
+    }
+
+    fn judge(suite: RefresherSuite) {
+        suite.configure(|policy| policy.client_id = Some("notes-sdk".to_owned())).revoking().run().assert();
+    }
+
+    #[test]
+    fn it_keeps_the_contract_over_reqwest() {
+        let direct = || ReqwestTransport::client_builder().no_proxy().build().expect("a client");
+        let suite = RefresherSuite::new(move |server| login(server, ReqwestTransport::new(direct())));
+        let tokio = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+
+        judge(suite.block_on(move |clause| tokio().block_on(clause)));
+    }
+
+    #[test]
+    fn it_keeps_the_contract_over_isahc() {
+        for transport in [IsahcTransport::default, IsahcTransport::single_use] {
+            judge(RefresherSuite::new(move |server| login(server, transport())));
+        }
+    }
+}

@@ -66,6 +66,12 @@ async fn get(client: &AuthClient<ReqwestTransport>) -> Result<String, Box<dyn St
     Ok(answer["token"].as_str().unwrap_or("none").to_owned())
 }
 
+#[test]
+fn it_keeps_the_contract() {
+    let open = |keyring: &Keyring| KeyringStore { keyring: keyring.clone(), name: "notes" };
+    auth_testkit::conformance::token_store(Keyring::default, open);
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn StdError>> {
     let (server, keyring) = (TestServer::start()?, Keyring::default());

@@ -28,6 +28,25 @@ fn another_pair_of_this_sign_in_was_rotated_elsewhere() {
 }
 
 #[test]
+fn a_pair_with_a_refresh_token_that_was_exchanged_here_is_overwritten_and_not_adopted() {
+    let late = Arc::new(Tokens::clone(&pair("0", 1)));
+    let late = Tokens::new("T0b").unwrap().with_refresh_token("R0").with_sign_in_id(late.sign_in_id());
+    let mut books = written(&pair("0", 1));
+    books.exchanged(pair("0", 1));
+    books.want(Content::Pair(pair("1", 1)), Origin::Flight);
+    drop(books.answered(&books.due().unwrap(), Ok(())));
+
+    assert_eq!(books.read(Some(&late)), Reading::SaveFirst);
+
+    let order = books.due().expect("ours is written again");
+    assert!(matches!(&order.content, Content::Pair(ours) if ours.same_pair(&pair("1", 1))));
+    assert!(
+        books.knows(Some(&late), &pair("1", 1)),
+        "a write under a lock of its own gives way to what it does not know"
+    );
+}
+
+#[test]
 fn another_sign_in_is_another_identity_even_without_an_id() {
     let mut books = written(&pair("0", 1));
     assert_eq!(books.read(Some(&pair("1", 2))), Reading::OtherSignIn);
@@ -45,6 +64,28 @@ fn an_empty_store_is_emptied_only_if_it_was_not_empty_before() {
     let order = books.due().unwrap();
     drop(books.answered(&order, Err(Arc::new(StoreError::new("full")))));
     assert_eq!(books.read(None), Reading::SaveFirst);
+}
+
+/// K7: a sign-in whose save failed is not overruled by what the store held before it, after a refresh as little as before.
+#[test]
+fn a_sign_in_that_was_never_saved_wins_after_its_refresh_as_well() {
+    for before in [None, Some(pair("0", 1))] {
+        let mut books = Books::new();
+        books.want(Content::Pair(pair("1", 2)), Origin::Identity);
+        let order = books.due().unwrap();
+        drop(books.answered(&order, Err(Arc::new(StoreError::new("full")))));
+        books.want(Content::Pair(pair("2", 2)), Origin::Flight);
+        let order = books.due().unwrap();
+        drop(books.answered(&order, Err(Arc::new(StoreError::new("full")))));
+
+        assert_eq!(books.read(before.as_deref()), Reading::SaveFirst);
+
+        books.try_again();
+        let order = books.due().unwrap();
+        assert_eq!(order.origin, Origin::Identity);
+        drop(books.answered(&order, Ok(())));
+        assert_eq!(books.read(None), Reading::Emptied, "from here on the store is heard");
+    }
 }
 
 /// K2: a rotated pair that could not be saved is saved before the next refresh, unless somebody else was there.
@@ -72,4 +113,21 @@ fn a_sign_in_that_is_not_saved_yet_adopts_nothing() {
     books.want(Content::Pair(pair("5", 2)), Origin::Identity);
     assert_eq!(books.read(Some(&pair("1", 1))), Reading::SaveFirst);
     assert!(books.due_before_load().is_some());
+}
+
+/// I14: another flight has found a newer pair there, so the write that was waited for will not be made.
+#[test]
+fn whoever_waits_for_what_was_replaced_from_the_store_is_told() {
+    let mut books = written(&pair("0", 1));
+    let number = books.want(Content::Pair(pair("1", 1)), Origin::Flight);
+    let mut waiting = books.wait(number);
+    assert!(books.settled().is_empty(), "it is still to be written");
+
+    books.found(Some(pair("5", 1)));
+    for (sender, wrote) in books.settled() {
+        drop(sender.send(wrote));
+    }
+
+    assert!(books.due().is_none());
+    assert!(matches!(waiting.try_recv(), Ok(Some(Ok(())))));
 }

@@ -40,7 +40,7 @@ fn parked(queue: &Queue, count: usize) -> Vec<Waiter> {
 
 #[test]
 fn the_baton_goes_down_the_line_one_by_one() {
-    let queue = Queue::new();
+    let queue = Queue::new(Planted::default());
     let waiters = parked(&queue, 3);
 
     queue.release();
@@ -58,7 +58,7 @@ fn the_baton_goes_down_the_line_one_by_one() {
 /// I5: a dropped waiter gives up its place.
 #[test]
 fn whoever_leaves_leaves_the_line_whole() {
-    let queue = Queue::new();
+    let queue = Queue::new(Planted::default());
     let waiters = parked(&queue, 4);
 
     queue.leave(waiters[0].0);
@@ -75,7 +75,7 @@ fn whoever_leaves_leaves_the_line_whole() {
 
 #[test]
 fn a_holder_that_was_never_polled_finds_its_baton() {
-    let queue = Queue::new();
+    let queue = Queue::new(Planted::default());
     let waiter = Waiter::join(&queue);
 
     queue.release();
@@ -85,7 +85,7 @@ fn a_holder_that_was_never_polled_finds_its_baton() {
 
 #[test]
 fn a_failure_reaches_all_and_wakes_each_once() {
-    let queue = Queue::new();
+    let queue = Queue::new(Planted::default());
     let waiters = parked(&queue, 3);
 
     queue.fail(Error::new(ErrorKind::SignedOut));
@@ -101,7 +101,7 @@ fn a_failure_reaches_all_and_wakes_each_once() {
 /// C4b: the patience is one for the whole queue: ticks in which the baton moved are free, the others add up.
 #[test]
 fn charges_add_up_to_the_patience() {
-    let queue = Queue::new();
+    let queue = Queue::new(Planted::default());
     let waiters = parked(&queue, 3);
     assert_eq!(queue.tick(), Tick::Going, "nobody has the baton yet");
     queue.release();
@@ -124,7 +124,7 @@ fn charges_add_up_to_the_patience() {
 /// Q2: where nobody drives the timer, those who are polled are not held up for longer than patience.
 #[test]
 fn a_look_opens_a_queue_that_stands_still() {
-    let queue = Queue::new();
+    let queue = Queue::new(Planted::default());
     let waiters = parked(&queue, 2);
     let (patience, at) = (Duration::from_millis(500), Duration::from_millis);
     queue.look(at(0), patience);
@@ -138,6 +138,23 @@ fn a_look_opens_a_queue_that_stands_still() {
     assert_eq!(waiters[1].poll(&queue), Poll::Ready(Ok(())));
 }
 
+#[test]
+fn a_look_that_sees_the_baton_moved_counts_from_there() {
+    let queue = Queue::new(Planted::default());
+    let waiters = parked(&queue, 3);
+    let (patience, at) = (Duration::from_millis(500), Duration::from_millis);
+    queue.release();
+    queue.look(at(0), patience);
+
+    queue.leave(waiters[0].0);
+    queue.look(at(499), patience);
+    queue.look(at(998), patience);
+    assert!(waiters[2].poll(&queue).is_pending());
+    queue.look(at(999), patience);
+
+    assert_eq!(waiters[2].poll(&queue), Poll::Ready(Ok(())));
+}
+
 struct Panics;
 
 impl ArcWake for Panics {
@@ -149,7 +166,7 @@ impl ArcWake for Panics {
 #[test]
 fn a_waker_that_panics_keeps_nobody_from_being_woken() {
     for fails in [false, true] {
-        let queue = Queue::new();
+        let queue = Queue::new(Planted::default());
         let bad = queue.join(9).unwrap();
         let waker = waker(Arc::new(Panics));
         assert!(queue.poll_turn(bad, &mut Context::from_waker(&waker)).is_pending());
@@ -169,7 +186,7 @@ fn a_waker_that_panics_keeps_nobody_from_being_woken() {
 /// C16: the queue is bounded by those who are in line, not by those who left.
 #[test]
 fn those_who_left_take_no_room() {
-    let queue = Queue::new();
+    let queue = Queue::new(Planted::default());
     let first = queue.join(2).unwrap();
     let _second = queue.join(2).unwrap();
     assert_eq!(queue.join(2), None);
@@ -182,4 +199,33 @@ fn those_who_left_take_no_room() {
         queue.leave(number);
     }
     assert!(queue.line().slots.len() < 100, "places given up are given back");
+}
+
+/// C16: nor do they in a long line, whose front stays.
+#[test]
+fn those_who_left_a_long_line_take_no_room() {
+    let queue = Queue::new(Planted::default());
+    let staying: Vec<_> = (0..100).map(|_| queue.join(usize::MAX).unwrap()).collect();
+
+    for _ in 0..10_000 {
+        let number = queue.join(usize::MAX).unwrap();
+        queue.leave(number);
+        let line = queue.line();
+        assert!(line.slots.len() <= 2 * line.waiting() + 2, "{} slots", line.slots.len());
+    }
+
+    assert_eq!(queue.waiting(), staying.len());
+}
+
+/// O6: the timer and the waiters may find at the same time that nothing moves: one of them has opened the queue, and tells
+/// of it.
+#[test]
+fn a_queue_is_opened_once() {
+    let queue = Queue::new(Planted::default());
+    let _waiters = parked(&queue, 2);
+    queue.release();
+
+    assert_eq!((queue.open(), queue.open()), (true, false));
+    assert!(!queue.look(Duration::MAX, Duration::ZERO));
+    assert_eq!(queue.tick(), Tick::Done);
 }

@@ -7,7 +7,6 @@ use http::{HeaderName, HeaderValue};
 
 use super::Active;
 use crate::session::lease::{Snapshot, Stamp};
-use crate::session::policy::Policy;
 use crate::{InvalidToken, Tokens};
 
 /// Tokens with everything that foreign code and clocks have to say of them, found out outside the lock.
@@ -52,10 +51,9 @@ impl Active {
         header: (HeaderName, HeaderValue),
         stamp: Stamp,
         same_since: u64,
-        policy: &Policy,
     ) -> Self {
         let times = candidate.times;
-        let soft = times.soft.filter(|_| policy.soft_window && candidate.refreshable);
+        let soft = times.soft.filter(|_| candidate.refreshable);
         let fresh_until = match (times.expires, soft) {
             (Some(hard), Some(soft)) => Some(hard.min(soft)),
             (hard, soft) => hard.or(soft),

@@ -35,7 +35,7 @@ impl State {
     ) -> (u64, Leftovers) {
         let leftovers = self.next_epoch(policy);
         let number = self.books.want(Content::Pair(Arc::clone(&candidate.tokens)), Origin::Identity);
-        self.activate(candidate, header, policy);
+        self.activate(candidate, header);
         (number, leftovers)
     }
 
@@ -63,6 +63,7 @@ impl State {
         self.window.clear();
         self.trash.flights.extend(self.lapsed.take());
         let slot = self.flight.take();
+        self.counters.overtaken += u64::from(slot.is_some());
         self.orphans.extend(slot.as_ref().map(|slot| (slot.flight.id, slot.deadline + policy.save())));
         self.orphans.extend(self.load.as_ref().map(|loading| (loading.id, loading.deadline)));
         Leftovers {
@@ -77,9 +78,9 @@ impl State {
         }
     }
 
-    fn activate(&mut self, candidate: Candidate, header: (HeaderName, HeaderValue), policy: &Policy) {
+    fn activate(&mut self, candidate: Candidate, header: (HeaderName, HeaderValue)) {
         let stamp = Stamp::new(self.epoch, 0);
-        self.enter_phase(Phase::Active(Box::new(Active::new(candidate, header, stamp, 0, policy))));
+        self.enter_phase(Phase::Active(Box::new(Active::new(candidate, header, stamp, 0))));
     }
 
     pub(super) fn enter_phase(&mut self, phase: Phase) {
@@ -100,7 +101,6 @@ impl State {
         &mut self,
         id: FlightId,
         found: Option<(Candidate, (HeaderName, HeaderValue))>,
-        policy: &Policy,
     ) -> Option<Arc<Promise>> {
         if !self.is_loading(id) {
             return None;
@@ -108,7 +108,7 @@ impl State {
         match found {
             Some((candidate, header)) => {
                 self.books.found(Some(Arc::clone(&candidate.tokens)));
-                self.activate(candidate, header, policy);
+                self.activate(candidate, header);
             }
             None => {
                 self.books.found(None);
@@ -129,12 +129,11 @@ impl State {
         id: FlightId,
         candidate: Candidate,
         header: (HeaderName, HeaderValue),
-        policy: &Policy,
     ) -> Option<Arc<Promise>> {
         let promise = self.is_loading(id).then(|| self.load.take())??.promise;
         self.epoch += 1;
         self.warm_up();
-        self.activate(candidate, header, policy);
+        self.activate(candidate, header);
         Some(promise)
     }
 
@@ -168,7 +167,7 @@ impl State {
         let leftovers = self.next_epoch(policy);
         self.books.found(Some(Arc::clone(&candidate.tokens)));
         match candidate.header.clone() {
-            Ok(header) => self.activate(candidate, header, policy),
+            Ok(header) => self.activate(candidate, header),
             // Not ours to throw away: whoever asks next loads it again, and learns what is wrong with it.
             Err(_) => self.enter_phase(Phase::Unknown),
         }

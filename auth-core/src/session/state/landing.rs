@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Active, Candidate, Cooldown, Decision, Phase, State};
 use crate::event::{Cause, EndReason, FlightId};
+use crate::planted::Fault;
 use crate::session::books::{Content, Origin};
 use crate::session::flight::{Flight, Promise};
 use crate::session::lease::Stamp;
@@ -157,6 +158,11 @@ impl State {
         policy: &Policy,
     ) -> Obtained {
         if flight.from.epoch != self.epoch {
+            if policy.planted.has(Fault::Resurrect)
+                && let (Phase::SignedOut, Ok(header)) = (&self.phase, candidate.header.clone())
+            {
+                self.sign_in(candidate.clone(), header, policy);
+            }
             return Obtained::Orphaned;
         }
         let current = self.may_bring(flight);
@@ -165,7 +171,13 @@ impl State {
         if !current {
             return Obtained::Overtaken;
         }
-        active.hold_pair(candidate);
+        let before = Arc::clone(&active.pair);
+        if !policy.planted.has(Fault::LoseRotation) {
+            active.hold_pair(candidate);
+        }
+        if before.refresh_token() != candidate.tokens.refresh_token() {
+            self.books.exchanged(before);
+        }
         if let Some(slot) = self.flight.as_mut().filter(|_| up) {
             slot.obtained = Some(candidate.clone());
             slot.deadline = now + policy.save();
@@ -195,6 +207,7 @@ impl State {
         }
         let refusal = match (&candidate.header, saved) {
             (Ok(_), Err(error)) if policy.persist_failure == PersistFailure::Fail => Some(error),
+            (Ok(_), Err(error)) if policy.planted.has(Fault::LoseRotation) => Some(error),
             (header, saved) => {
                 self.trash.errors.extend(saved.err());
                 header.as_ref().err().map(|error| Error::from(*error))
@@ -218,11 +231,12 @@ impl State {
         let (Phase::Active(active), Ok(header)) = (&mut self.phase, candidate.header.clone()) else {
             return Landing::Over;
         };
-        let stamp = Stamp::new(self.epoch, active.snapshot.stamp.generation + 1);
+        let step = if policy.planted.has(Fault::SkipGeneration) { 2 } else { 1 };
+        let stamp = Stamp::new(self.epoch, active.snapshot.stamp.generation + step);
         let unchanged = candidate.tokens.access_token() == active.snapshot.tokens.access_token();
         let same_since = if unchanged { active.snapshot.same_since } else { stamp.generation };
         self.trash.errors.extend(active.draining.take().map(|(_, error)| error));
-        **active = Active::new(candidate, header, stamp, same_since, policy);
+        **active = Active::new(candidate, header, stamp, same_since);
         self.remove(flight);
         self.warm_up();
         if flight.cause == Cause::Rejected && policy.rejections.is_some() {
@@ -349,7 +363,11 @@ impl State {
         policy: &Policy,
     ) {
         self.failures = self.failures.saturating_add(1);
-        let until = now + policy.cooldown_after(self.failures, retry_after, unit(random));
+        let mut until = now + policy.cooldown_after(self.failures, retry_after, unit(random));
+        if let (Some(running), None) = (&self.cooldown, retry_after) {
+            // A forced refresh has failed amid it: the server's wish to be left alone still counts.
+            until = until.max(running.until);
+        }
         let before = self.cooldown.replace(Cooldown { until, error });
         self.trash.errors.extend(before.map(|cooldown| cooldown.error));
     }

@@ -189,7 +189,8 @@ fn policy() -> impl Strategy<Value = Policy> {
     (any::<bool>(), any::<bool>(), select(&[None, Some(0), Some(2), Some(5), Some(5)][..])).prop_map(
         |(soft_window, strict, rejections)| {
             let persist_failure = if strict { PersistFailure::Fail } else { PersistFailure::Continue };
-            Policy { soft_window, persist_failure, rejections, ..Policy::default() }
+            let longest_soft = Duration::from_secs(if soft_window { 300 } else { 0 });
+            Policy { longest_soft, persist_failure, rejections, ..Policy::default() }
         },
     )
 }
@@ -459,7 +460,7 @@ impl Model {
         }
         let useless = self.useless(&person);
         if !expired {
-            let soft = self.policy.soft_window && self.is_past(person.published.times.soft);
+            let soft = self.is_past(person.published.times.soft);
             // 10
             if soft && self.up.is_none() && self.cooling().is_none() && useless.is_none() {
                 self.start(Cause::Proactive);
@@ -665,14 +666,14 @@ impl Sides {
         if spec.refresh_token {
             tokens = tokens.with_refresh_token(format!("R{name}"));
         }
-        let now = self.now();
+        let (now, soft) = (self.now(), !self.model.policy.longest_soft.is_zero());
         Candidate {
             tokens: Arc::new(tokens),
             header: if spec.presentable { Ok(header()) } else { Err(InvalidToken::new("a scripted scheme")) },
             refreshable: spec.refreshable,
             times: Times {
                 expires: spec.lifetime.map(|left| now + seconds(left)),
-                soft: spec.lifetime.map(|left| now + seconds(left) * 4 / 5),
+                soft: spec.lifetime.filter(|_| soft).map(|left| now + seconds(left) * 4 / 5),
                 granted: spec.lifetime.filter(|_| spec.granted).map(seconds),
             },
             refresh_expires: spec.refresh_lifetime.map(|left| now + seconds(left)),
@@ -688,11 +689,14 @@ impl Sides {
     fn cooldown(&self, retry_after: Option<Duration>) -> impl FnOnce(u32) -> Duration + use<> {
         let chosen = self.state.cooldown.as_ref().map(|cooldown| cooldown.until);
         let now = self.now();
+        // What was asked for before counts until something else is asked for.
+        let before = self.model.cooldown.as_ref().filter(|_| retry_after.is_none());
+        let before = before.map_or(Duration::ZERO, |(until, _)| until.saturating_sub(now));
         move |failures| {
             let chosen = chosen.expect("it cools down") - now;
             let whole = seconds(1 << u64::from(failures - 1).min(6)).min(seconds(60));
             let asked = retry_after.unwrap_or_default().min(seconds(300));
-            let (least, most) = (whole * 4 / 5, whole * 6 / 5);
+            let (least, most) = ((whole * 4 / 5).max(before), (whole * 6 / 5).max(before));
             assert!(
                 chosen + Duration::from_nanos(1) >= least.max(asked) && chosen <= most.max(asked),
                 "failure {failures}: {chosen:?}"
@@ -1051,7 +1055,7 @@ impl Sides {
         let told = match (step, loader.acquired.clone()) {
             (LoadStep::Found(spec), None) if spec.presentable => {
                 let candidate = self.candidate(spec);
-                let told = self.state.loaded(id, Some((candidate.clone(), header())), &policy);
+                let told = self.state.loaded(id, Some((candidate.clone(), header())));
                 if counts {
                     self.model.activate(candidate);
                 }
@@ -1061,7 +1065,7 @@ impl Sides {
                 if counts {
                     self.model.holder = Holder::Nobody;
                 }
-                self.state.loaded(id, None, &policy)
+                self.state.loaded(id, None)
             }
             (LoadStep::Acquire(spec), None) if spec.presentable => {
                 let candidate = self.candidate(spec);
@@ -1071,7 +1075,7 @@ impl Sides {
                 return;
             }
             (LoadStep::Enter, Some(candidate)) => {
-                let told = self.state.enter(id, candidate.clone(), header(), &policy);
+                let told = self.state.enter(id, candidate.clone(), header());
                 if counts {
                     self.model.epoch += 1;
                     self.model.warm_up();
@@ -1129,7 +1133,7 @@ impl Sides {
 
     /// After every step.
     fn agree(&mut self) {
-        let (now, soft) = (self.now(), self.model.policy.soft_window);
+        let now = self.now();
         let stamp = self.model.stamp();
         let (state, model) = (&self.state, &mut self.model);
         assert_eq!((state.epoch(), state.newest()), (model.epoch, stamp));
@@ -1169,7 +1173,7 @@ impl Sides {
             // The fast path gives nothing that the tables would not: an old `held` flag apart.
             let fast = !state.holds() && active.snapshot.fresh_until.is_none_or(|until| now < until);
             let slow = !(person.published.times.is_expired(now)
-                || soft && person.published.refreshable && person.published.times.is_soft(now));
+                || person.published.refreshable && person.published.times.is_soft(now));
             assert_eq!(fast, slow && !(up && rejected));
         }
         self.bounded();

@@ -326,9 +326,7 @@ fn row_9_fresh() {
 fn row_10_the_soft_window_starts_one_flight_in_the_background() {
     let soft = NOW + s(3000);
     let mut table = Table::fresh();
-    assert!(matches!(table.ask_at(Ask::New, soft), Decision::Use(_)), "it is switched off");
-
-    table.policy.soft_window = true;
+    assert!(matches!(table.ask(Ask::New), Decision::Use(_)), "not yet");
     let Decision::UseAndStart(snapshot, flight) = table.ask_at(Ask::New, soft) else {
         panic!("nothing was started")
     };
@@ -491,6 +489,19 @@ fn a_save_past_its_deadline_is_published_from_memory() {
     let landing = table.state.expire(NOW + table.policy.save(), 0, &table.policy).landing;
 
     assert!(matches!(landing, Some(Landing::Published { .. })));
+}
+
+#[test]
+fn flights_that_have_landed_and_are_gone_take_no_room() {
+    let mut table = Table::fresh();
+
+    for name in 1..=100 {
+        let flight = table.fly();
+        table.land(&flight, name);
+        drop((flight, std::mem::take(&mut table.state.trash)));
+    }
+
+    assert!(table.state.landed.len() < 3);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! The one decision, row by row of the two tables above `auth-core/src/session/state.rs`, as a session's own callers see
-//! it. Row 10, the soft window, cannot be asked for yet.
+//! it. Row 10, the soft window, has a file of its own: `proactive`.
 
 use std::time::Duration;
 

@@ -104,7 +104,7 @@ impl<T: Transport> Rig<T> {
             _ => None,
         });
         let mut failed = events.iter().filter_map(|event| match event {
-            Event::RefreshFailed { flight, error } => Some((*flight, error.clone())),
+            Event::RefreshFailed { flight, error, .. } => Some((*flight, error.clone())),
             _ => None,
         });
         let ((flight, cause), (of, error)) = (started.next().unwrap(), failed.next().unwrap());

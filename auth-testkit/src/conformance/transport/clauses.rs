@@ -1,20 +1,10 @@
 //! The clauses: their names, what the documentation of the trait says, and what tries it.
 
-use auth_core::BoxFuture;
-
 use super::world::World;
 use super::{connections, errors, fidelity, giving_up, once, redirects, streaming};
+use crate::conformance::clause::{Clause, clause};
 
-/// `Err` says what was seen instead.
-pub(super) type Verdict = Result<(), String>;
-
-pub(super) struct Clause {
-    pub(super) name: &'static str,
-    /// Verbatim.
-    pub(super) promise: &'static str,
-    pub(super) asks: Asks,
-    pub(super) check: fn(World) -> BoxFuture<'static, Verdict>,
-}
+pub(super) type TransportClause = Clause<World, Asks>;
 
 /// What kind of transport a clause is about.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,20 +12,6 @@ pub(super) enum Asks {
     Nothing,
     Impatient,
     Following,
-}
-
-macro_rules! clause {
-    ($promise:expr, $module:ident::$name:ident) => {
-        clause!($promise, $module::$name, Asks::Nothing)
-    };
-    ($promise:expr, $module:ident::$name:ident, $asks:expr) => {
-        Clause {
-            name: stringify!($name),
-            promise: $promise,
-            asks: $asks,
-            check: |world| Box::pin(async move { $module::$name(&world).await }),
-        }
-    };
 }
 
 const CONCURRENCY: &str = "Concurrency. Any number of calls may be under way at a time.";
@@ -57,7 +33,7 @@ const ERRORS: &str = "It says whether the connection could not be made (connect)
                       the request may have been acted on (maybe_sent).";
 const OWN_BODY: &str = "Whether it was the request's own body that failed";
 
-pub(super) const CLAUSES: &[Clause] = &[
+pub(super) const CLAUSES: &[TransportClause] = &[
     clause!(FIDELITY, fidelity::methods),
     clause!(FIDELITY, fidelity::uri),
     clause!(FIDELITY, fidelity::request_headers),

@@ -6,8 +6,8 @@ use futures::channel::oneshot;
 use futures::future::{Either, join, join_all, select};
 use http::StatusCode;
 
-use super::clauses::Verdict;
-use super::world::{KEPT, World, bare, ensure};
+use super::world::{World, bare};
+use crate::conformance::clause::{KEPT, Verdict, ensure};
 
 const MANY: u64 = 64;
 

@@ -6,8 +6,8 @@ use std::net::TcpListener;
 use auth_core::{Body, TransportError};
 use bytes::Bytes;
 
-use super::clauses::Verdict;
-use super::world::{KEPT, World, bare, ensure, fed, pieces};
+use super::world::{World, bare, fed, pieces};
+use crate::conformance::clause::{KEPT, Verdict, ensure};
 use crate::server::ApiAnswer;
 
 pub(super) async fn refused(world: &World) -> Verdict {

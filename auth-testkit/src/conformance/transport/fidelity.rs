@@ -5,8 +5,8 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::clauses::Verdict;
-use super::world::{KEPT, World, bare, ensure, pieces};
+use super::world::{World, bare, pieces};
+use crate::conformance::clause::{KEPT, Verdict, ensure};
 use crate::server::{ApiAnswer, digest};
 
 pub(super) async fn methods(world: &World) -> Verdict {

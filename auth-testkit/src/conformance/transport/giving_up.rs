@@ -8,8 +8,8 @@ use futures::{StreamExt as _, stream};
 use auth_core::Body;
 use http::{Request, Version};
 
-use super::clauses::Verdict;
-use super::world::{KEPT, World, fed};
+use super::world::{World, fed};
+use crate::conformance::clause::{KEPT, Verdict};
 use crate::server::Stats;
 
 pub(super) async fn abandons_sending(world: &World) -> Verdict {

@@ -3,8 +3,8 @@
 use auth_core::Body;
 use bytes::Bytes;
 
-use super::clauses::Verdict;
-use super::world::{KEPT, World, ensure, pieces};
+use super::world::{World, pieces};
+use crate::conformance::clause::{KEPT, Verdict, ensure};
 use crate::server::ApiAnswer;
 
 pub(super) async fn once_unsafe(world: &World) -> Verdict {

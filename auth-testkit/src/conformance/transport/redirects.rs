@@ -4,8 +4,8 @@ use auth_core::FinalUri;
 use http::header::{AUTHORIZATION, COOKIE, LOCATION};
 use http::{HeaderValue, Response, Uri};
 
-use super::clauses::Verdict;
-use super::world::{KEPT, World, bare, ensure};
+use super::world::{World, bare};
+use crate::conformance::clause::{KEPT, Verdict, ensure};
 use crate::server::{ApiAnswer, TestServer};
 
 pub(super) async fn redirects(world: &World) -> Verdict {

@@ -2,8 +2,8 @@
 
 use futures::future::join;
 
-use super::clauses::Verdict;
-use super::world::{KEPT, World, ensure, fed, next};
+use super::world::{World, fed, next};
+use crate::conformance::clause::{KEPT, Verdict, ensure};
 
 pub(super) async fn head_first(world: &World) -> Verdict {
     // The server answers an echo at once, with a body that is what it is fed: nothing, so far.

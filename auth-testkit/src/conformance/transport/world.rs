@@ -1,7 +1,7 @@
 //! What a clause has in hand: a transport, a server, and the ways to bring them together.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use auth_core::{Body, Transport, TransportError};
 use bytes::Bytes;
@@ -9,19 +9,18 @@ use futures::channel::mpsc::UnboundedSender;
 use futures::stream;
 use http::{Request, Response};
 
-use super::clauses::Verdict;
-use crate::lock::lock;
+use crate::conformance::trial::Stage;
 use crate::server::{Seen, Stats, TestServer};
 
 pub(super) struct World {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) server: TestServer,
     bearer: String,
-    stage: Arc<Mutex<String>>,
+    stage: Stage,
 }
 
 impl World {
-    pub(super) fn new(transport: Arc<dyn Transport>, stage: Arc<Mutex<String>>) -> io::Result<Self> {
+    pub(super) fn new(transport: Arc<dyn Transport>, stage: Stage) -> io::Result<Self> {
         let server = TestServer::start()?;
         let bearer = format!("Bearer {}", server.issue().access_token().reveal());
         Ok(Self { transport, server, bearer, stage })
@@ -29,7 +28,7 @@ impl World {
 
     /// What happens next, for whoever waits for it in vain.
     pub(super) fn stage(&self, what: impl Into<String>) {
-        *lock(&self.stage) = what.into();
+        self.stage.set(what);
     }
 
     /// A request to a URL of the server's, with a token.
@@ -117,16 +116,3 @@ pub(super) async fn next(body: &mut Body) -> Result<Option<Bytes>, String> {
     }
     Ok(None)
 }
-
-/// `Err` with a sentence unless it holds.
-macro_rules! ensure {
-    ($holds:expr, $($sentence:tt)+) => {
-        if !$holds {
-            return Err(format!($($sentence)+));
-        }
-    };
-}
-pub(super) use ensure;
-
-/// Nothing that a clause asks for is missing.
-pub(super) const KEPT: Verdict = Ok(());

@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use auth_core::{Body, TokenStore};
+use auth_testkit::conformance::TokenStoreSuite;
 use auth_testkit::{ScriptedTransport, numbered, other_sign_in, response};
 use futures::FutureExt as _;
 use http::{Request, Response};
@@ -23,6 +25,45 @@ fn directory(name: &str) -> PathBuf {
 fn block_on<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), future).await }).expect("it hangs")
+}
+
+/// Removed when the clause that used it is done.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Self {
+        static MADE: AtomicU64 = AtomicU64::new(0);
+        Self(directory(&format!("conformance-{}", MADE.fetch_add(1, Ordering::Relaxed))))
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("tokens.json")
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+#[test]
+fn it_keeps_the_contract() {
+    TokenStoreSuite::new(Place::new, |place| FileStore::new(place.file()))
+        .debug()
+        .failing(|place| {
+            // A directory in the new file's place.
+            fs::create_dir(place.file().with_extension("json.new")).unwrap();
+            async {}
+        })
+        .garbled(|place| {
+            // A token where a number has to be: the parser's words would quote it.
+            let text = fs::read_to_string(place.file()).unwrap();
+            fs::write(place.file(), text.replace("refresh_token", "expires_in_ms")).unwrap();
+            async {}
+        })
+        .run()
+        .assert();
 }
 
 #[test]

@@ -39,3 +39,33 @@ impl<T: Transport> Refresher for PublicClient<T> {
         Ok(tokens)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use auth_isahc::IsahcTransport;
+    use auth_reqwest::ReqwestTransport;
+    use auth_testkit::conformance::RefresherSuite;
+    use auth_testkit::server::TestServer;
+
+    use super::*;
+
+    fn client<T: Transport>(server: &TestServer, transport: T) -> PublicClient<T> {
+        PublicClient {
+            transport,
+            token_endpoint: server.token_endpoint().parse().expect("a URI"),
+            client_id: "storm".to_owned(),
+            tape: Arc::new(Tape::new(0, 0)),
+        }
+    }
+
+    #[test]
+    fn it_keeps_the_contract_on_each_backend() {
+        let tokio = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+
+        RefresherSuite::new(|server| client(server, ReqwestTransport::default()))
+            .block_on(move |clause| tokio().block_on(clause))
+            .run()
+            .assert();
+        RefresherSuite::new(|server| client(server, IsahcTransport::single_use())).run().assert();
+    }
+}

@@ -1,0 +1,99 @@
+//! Of saving: first saved, then used; and one writer.
+
+use std::collections::{HashMap, HashSet};
+
+use super::Invariant;
+use crate::simulation::record::{Moment, StoreOp, StoreOutcome, Token, What};
+
+/// 3. Nothing is released before its save was tried and answered.
+#[derive(Default)]
+pub(super) struct SavedFirst {
+    granted: HashMap<u32, Token>,
+    /// Access tokens that a process was given, and whose save has not been answered.
+    unsaved: HashSet<(u32, Token)>,
+    /// Access tokens that a process has had before: a server may give the same again.
+    known: HashSet<(u32, Token)>,
+}
+
+impl Invariant for SavedFirst {
+    fn name(&self) -> &'static str {
+        "saved-first"
+    }
+
+    fn see(&mut self, moment: &Moment) -> Result<(), String> {
+        let process = moment.process;
+        match &moment.what {
+            What::Exchanged { call, access, .. } => {
+                self.granted.insert(*call, *access);
+            }
+            What::SignIn { token } => {
+                self.known.insert((process, *token));
+            }
+            What::Delivered { call } => {
+                if let Some(access) = self.granted.get(call)
+                    && self.known.insert((process, *access))
+                {
+                    self.unsaved.insert((process, *access));
+                }
+            }
+            What::StoreEnded { op, outcome, .. } => match (op, outcome) {
+                (StoreOp::Save { pair }, _) => {
+                    self.unsaved.remove(&(process, pair.access));
+                }
+                // A store that cannot be locked or looked at before the write has answered it.
+                (_, StoreOutcome::Failed | StoreOutcome::Conflict | StoreOutcome::Dropped) => {
+                    self.unsaved.retain(|(other, _)| *other != process);
+                }
+                // Somebody else has saved it there.
+                (StoreOp::Load, StoreOutcome::Done(Some(found))) => {
+                    self.known.insert((process, found.access));
+                    self.unsaved.remove(&(process, found.access));
+                }
+                _ => {}
+            },
+            What::Sent { request, token: Some(token), .. } if self.unsaved.contains(&(process, *token)) => {
+                return Err(format!(
+                    "request {request} left with access token {} before its save was answered",
+                    token.number
+                ));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// 9. The store has one writer a session: its writes do not overlap.
+#[derive(Default)]
+pub(super) struct OneWriter {
+    writing: HashMap<u32, u32>,
+}
+
+impl Invariant for OneWriter {
+    fn name(&self) -> &'static str {
+        "one-writer"
+    }
+
+    fn see(&mut self, moment: &Moment) -> Result<(), String> {
+        // Those of other programs are theirs.
+        match &moment.what {
+            What::StoreBegan { call, op: StoreOp::Save { .. } | StoreOp::Clear } if !is_outside(moment) => {
+                match self.writing.insert(moment.process, *call) {
+                    Some(other) => Err(format!("write {call} began before write {other} had ended")),
+                    None => Ok(()),
+                }
+            }
+            What::StoreEnded { call, .. } => {
+                if self.writing.get(&moment.process) == Some(call) {
+                    self.writing.remove(&moment.process);
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_outside(moment: &Moment) -> bool {
+    moment.process == crate::simulation::universe::OUTSIDE
+}

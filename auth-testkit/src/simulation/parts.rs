@@ -1,0 +1,127 @@
+//! Parts: what one process of the simulated world has to build its session from.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth_core::{
+    Bearer, Body, InvalidToken, Lease, Observed, PersistFailure, RefreshError, Refresher, Runtime, Scheme,
+    SchemeError, Session, SessionBuilder, TokenResponse, Tokens, Transport, async_trait,
+};
+use http::{HeaderName, HeaderValue, Request, Uri, request, response};
+
+use super::plan::SessionPlan;
+use super::runtime::SimulatedRuntime;
+use super::store::SimulatedStore;
+use super::transport::{REVOKE_URL, SimulatedTransport, TOKEN_URL};
+use super::universe::{Universe, Who};
+
+/// What one process of the simulated world has to build its session from.
+///
+/// [`builder`](Self::builder) is all that most need: a session builder with everything in it but what is yours.
+#[derive(Debug)]
+pub struct Parts {
+    pub(crate) runtime: SimulatedRuntime,
+    pub(crate) transport: SimulatedTransport,
+    pub(crate) store: SimulatedStore,
+    pub(crate) plan: SessionPlan,
+}
+
+impl Parts {
+    pub(crate) fn new(universe: &Arc<Universe>, who: Who, plan: &SessionPlan) -> Self {
+        Self {
+            runtime: universe.runtime.process(),
+            transport: SimulatedTransport::new(universe, who),
+            store: SimulatedStore::new(universe, who, plan.shared || plan.processes > 1),
+            plan: plan.clone(),
+        }
+    }
+
+    /// This process's runtime. Its clocks are the world's: an answer's lifetime counts from `runtime().now()`.
+    #[must_use]
+    pub fn runtime(&self) -> SimulatedRuntime {
+        self.runtime.clone()
+    }
+
+    /// The way to the world's servers.
+    #[must_use]
+    pub fn transport(&self) -> SimulatedTransport {
+        self.transport.clone()
+    }
+
+    /// This process's handle on the store.
+    #[must_use]
+    pub fn store(&self) -> SimulatedStore {
+        self.store.clone()
+    }
+
+    /// A refresher as this world's server wants it: a form to [`TOKEN_URL`].
+    #[must_use]
+    pub fn refresher(&self) -> impl Refresher {
+        FormRefresher { transport: self.transport(), runtime: self.runtime() }
+    }
+
+    /// A session builder with this refresher, the world's store, runtime and scheme, and the plan's settings.
+    pub fn builder(&self, refresher: impl Refresher) -> SessionBuilder {
+        let persist_failure =
+            if self.plan.fail_unsaved { PersistFailure::Fail } else { PersistFailure::Continue };
+        Session::builder(refresher)
+            .store(self.store())
+            .runtime(self.runtime())
+            .scheme(Stamped(Bearer))
+            .patience(Duration::from_millis(self.plan.patience_ms))
+            .persist_failure(persist_failure)
+    }
+}
+
+/// RFC 6749 §6 and RFC 7009, by the world's transport.
+struct FormRefresher {
+    transport: SimulatedTransport,
+    runtime: SimulatedRuntime,
+}
+
+impl FormRefresher {
+    fn form(url: &str, parameter: &str, token: &str) -> Request<Body> {
+        let form = format!("grant_type=refresh_token&client_id=simulated&{parameter}={token}");
+        let mut request = Request::new(Body::from(form));
+        *request.method_mut() = http::Method::POST;
+        *request.uri_mut() = Uri::try_from(url).unwrap_or_default();
+        request
+    }
+}
+
+#[async_trait]
+impl Refresher for FormRefresher {
+    async fn refresh(&self, current: &Tokens) -> Result<Tokens, RefreshError> {
+        let token = current.refresh_token().ok_or_else(|| RefreshError::rejected("no refresh token"))?;
+        let response = self.transport.send(Self::form(TOKEN_URL, "refresh_token", token.reveal())).await?;
+        TokenResponse::read(response, self.runtime.now()).await
+    }
+
+    async fn revoke(&self, tokens: &Tokens) {
+        if let Some(token) = tokens.refresh_token() {
+            let _ = self.transport.send(Self::form(REVOKE_URL, "token", token.reveal())).await;
+        }
+    }
+}
+
+/// A scheme whose requests say which lease they carry, for the record.
+struct Stamped<S>(S);
+
+impl<S: Scheme> Scheme for Stamped<S> {
+    fn prepare(&self, tokens: &Tokens) -> Result<(HeaderName, HeaderValue), InvalidToken> {
+        self.0.prepare(tokens)
+    }
+
+    fn header(&self) -> Option<HeaderName> {
+        self.0.header()
+    }
+
+    fn apply(&self, request: &mut request::Parts, lease: &Lease) -> Result<(), SchemeError> {
+        request.extensions.insert(lease.stamp());
+        self.0.apply(request, lease)
+    }
+
+    fn observe(&self, uri: &Uri, head: &response::Parts) -> Observed {
+        self.0.observe(uri, head)
+    }
+}
