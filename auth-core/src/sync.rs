@@ -1,7 +1,8 @@
 //! Synchronization: where this crate takes its locks, its atomics and its thread-locals from.
 //!
 //! They are the standard library's, and `arc-swap`. In this crate's own tests under `--cfg auth_shuttle` they are those of the
-//! model checker `shuttle`, which decides at each of them who goes on (`session/schedules`).
+//! model checker `shuttle`, which decides at each of them who goes on (`session/schedules`); they work in its models only, so
+//! other tests that need them are left out there. What only numbers things is from the standard library in both.
 
 #[cfg(not(all(test, auth_shuttle)))]
 mod real {
