@@ -129,7 +129,7 @@ impl Sofar {
                 let counts = self.up.take_if(|up| *up == flight).or(self.lapsed.take()) == Some(flight);
                 counts && newest && (self.saved || adopted || self.hangs)
             }
-            Event::RefreshFailed { flight, ref error } => {
+            Event::RefreshFailed { flight, ref error, .. } => {
                 self.lapsed = error.to_string().contains("ran out of time").then_some(flight);
                 self.up.take() == Some(flight)
             }
