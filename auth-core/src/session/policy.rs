@@ -1,9 +1,9 @@
 //! Policy: every number a session goes by, with its unit, its default and the reason for it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::planted::Planted;
+use crate::sync::{AtomicU64, Ordering};
 
 /// What a session does where the new pair cannot be saved after a refresh.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
