@@ -223,3 +223,28 @@ impl fmt::Debug for SessionBuilder {
         f.debug_struct("SessionBuilder").field("policy", &self.policy).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RefreshError, Tokens, refresher_fn};
+
+    #[test]
+    fn a_time_is_kept_as_it_is_up_to_a_year() {
+        let day = Duration::from_secs(86_400);
+
+        for (asked, kept) in [(364 * day, 364 * day), (365 * day, 365 * day), (Duration::MAX, 365 * day)] {
+            let never = refresher_fn(|_: Tokens| async { Err(RefreshError::unavailable("never")) });
+            let SessionBuilder { policy, .. } = SessionBuilder::new(Arc::new(never))
+                .refresh_timeout(asked)
+                .attempt_timeout(asked)
+                .store_timeout(asked)
+                .lock_timeout(asked)
+                .patience(asked);
+
+            let times =
+                [policy.flight, policy.attempt, policy.store_call, policy.store_lock, policy.patience];
+            assert_eq!(times, [kept; 5]);
+        }
+    }
+}

@@ -112,3 +112,41 @@ async fn yield_now() {
     })
     .await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INSTANT: Duration = Duration::from_nanos(1);
+
+    fn push(events: &Events, event: Event, now: Duration) -> Option<u64> {
+        events.push(&mut vec![event], now)
+    }
+
+    #[test]
+    fn a_delivery_that_nobody_drives_is_replaced_in_time_and_delivers_nothing_more() {
+        let events = Events::new(vec![Arc::new(|_| {})]);
+        let first = push(&events, Event::Saved, Duration::ZERO).unwrap();
+        assert!(push(&events, Event::Draining, FIRST_POLL - INSTANT).is_none(), "it may still be polled");
+
+        let second = push(&events, Event::WrittenUnlocked, FIRST_POLL).unwrap();
+
+        assert!(events.next(first, FIRST_POLL).is_none());
+        assert!(matches!(events.next(second, FIRST_POLL), Some(Event::Saved)));
+        assert!(matches!(events.next(second, FIRST_POLL), Some(Event::Draining)));
+    }
+
+    #[test]
+    fn a_listener_that_never_returns_is_given_up_in_time() {
+        let events = Events::new(vec![Arc::new(|_| {})]);
+        let first = push(&events, Event::Saved, Duration::ZERO).unwrap();
+        assert!(events.next(first, FIRST_POLL).is_some());
+        let over = FIRST_POLL + ONE_EVENT;
+        assert!(push(&events, Event::Draining, over - INSTANT).is_none(), "it may still return");
+
+        let second = push(&events, Event::WrittenUnlocked, over).unwrap();
+
+        assert!(events.next(first, over).is_none());
+        assert!(matches!(events.next(second, over), Some(Event::Draining)));
+    }
+}
