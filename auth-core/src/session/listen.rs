@@ -116,6 +116,7 @@ async fn yield_now() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::ObserverFn;
 
     const INSTANT: Duration = Duration::from_nanos(1);
 
@@ -125,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_delivery_that_nobody_drives_is_replaced_in_time_and_delivers_nothing_more() {
-        let events = Events::new(vec![Arc::new(|_| {})]);
+        let events = Events::new(vec![Arc::new(ObserverFn(|_: &Event| {}))]);
         let first = push(&events, Event::Saved, Duration::ZERO).unwrap();
         assert!(push(&events, Event::Draining, FIRST_POLL - INSTANT).is_none(), "it may still be polled");
 
@@ -138,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_listener_that_never_returns_is_given_up_in_time() {
-        let events = Events::new(vec![Arc::new(|_| {})]);
+        let events = Events::new(vec![Arc::new(ObserverFn(|_: &Event| {}))]);
         let first = push(&events, Event::Saved, Duration::ZERO).unwrap();
         assert!(events.next(first, FIRST_POLL).is_some());
         let over = FIRST_POLL + ONE_EVENT;
