@@ -201,8 +201,8 @@ impl Session {
     /// # Cancel safety
     ///
     /// Dropped, it gives up its place in the queue; the refresh goes on.
-    pub async fn recover(&self, rejected: Stamp) -> Result<Turn, Error> {
-        WaitTurn::new(self.core(), Some(rejected)).await
+    pub fn recover(&self, rejected: Stamp) -> impl Future<Output = Result<Turn, Error>> {
+        WaitTurn::new(self.core(), Some(rejected))
     }
 
     /// Tells the session that the server rejected this lease, without a place and without waiting: the refresh starts, if it
