@@ -254,7 +254,7 @@ impl State {
         // 5c
         if let Some(after) = excessive {
             self.counters.excessive += 1;
-            return Decision::Fail(Error::retry_after(ErrorKind::ExcessiveRefresh, after));
+            return Decision::Fail(Error::new(ErrorKind::ExcessiveRefresh).retry_after(after));
         }
         // 5d
         active.rejected = true;
@@ -430,9 +430,10 @@ impl State {
         }
     }
 
-    /// The failed flight's error, while its cooldown runs.
+    /// The failed flight's error while its cooldown runs, with what is left of that.
     fn cooling(&self, now: Duration) -> Option<Error> {
-        self.cooldown.as_ref().filter(|cooldown| now < cooldown.until).map(|cooldown| cooldown.error.clone())
+        let cooldown = self.cooldown.as_ref().filter(|cooldown| now < cooldown.until)?;
+        Some(cooldown.error.clone().retry_after(cooldown.until - now))
     }
 
     /// How long until the window of rejections has room again, if it has none.

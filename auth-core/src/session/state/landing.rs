@@ -263,7 +263,7 @@ impl State {
             return Landing::Over;
         }
         self.remove(flight);
-        self.cool(error.clone(), retry_after, now, random, policy);
+        let error = self.cool(error, retry_after, now, random, policy);
         Landing::Failed { flight: Arc::clone(flight), error }
     }
 
@@ -354,6 +354,7 @@ impl State {
         self.trash.errors.extend(self.cooldown.take().map(|cooldown| cooldown.error));
     }
 
+    /// Starts the cooldown. Returns the error with how long that is: what its waiters get.
     pub(super) fn cool(
         &mut self,
         error: Error,
@@ -361,14 +362,15 @@ impl State {
         now: Duration,
         random: u64,
         policy: &Policy,
-    ) {
+    ) -> Error {
         self.failures = self.failures.saturating_add(1);
         let mut until = now + policy.cooldown_after(self.failures, retry_after, unit(random));
         if let (Some(running), None) = (&self.cooldown, retry_after) {
             // A forced refresh has failed amid it: the server's wish to be left alone still counts.
             until = until.max(running.until);
         }
-        let before = self.cooldown.replace(Cooldown { until, error });
+        let before = self.cooldown.replace(Cooldown { until, error: error.clone() });
         self.trash.errors.extend(before.map(|cooldown| cooldown.error));
+        error.retry_after(until.saturating_sub(now))
     }
 }

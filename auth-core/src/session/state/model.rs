@@ -1087,12 +1087,12 @@ impl Sides {
                 let failure = Failure { mark: self.mark(), ..Failure::plain(ErrorKind::Misconfigured) };
                 let cools = cools.map(|retry_after| retry_after.map(seconds));
                 let now = self.now();
-                let told = self.state.load_failed(id, &failure.error(), cools, now, self.random, &policy);
+                let told = self.state.load_failed(id, failure.error(), cools, now, self.random, &policy);
                 if let Some(retry_after) = cools.filter(|_| counts) {
                     let cooldown = self.cooldown(retry_after);
                     self.model.cool(failure, cooldown);
                 }
-                told
+                told.map(|(promise, _)| promise)
             }
             _ => {
                 self.loaders.insert(at, loader);

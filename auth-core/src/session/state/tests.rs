@@ -279,14 +279,14 @@ fn row_6_not_loaded_yet() {
     }
 
     let error = Error::new(ErrorKind::RefreshUnavailable);
-    assert!(table.state.load_failed(id, &error, Some(None), NOW, 0, &table.policy).is_some());
+    assert!(table.state.load_failed(id, error, Some(None), NOW, 0, &table.policy).is_some());
     assert_eq!(failed(table.ask(Ask::New)), ErrorKind::RefreshUnavailable);
     assert!(matches!(table.ask_at(Ask::New, NOW + s(2)), Decision::StartLoad(..)));
 
     let mut table = Table::unknown();
     let Decision::StartLoad(id, _) = table.ask(Ask::New) else { panic!("no load was started") };
     let error = Error::new(ErrorKind::Store);
-    assert!(table.state.load_failed(id, &error, None, NOW, 0, &table.policy).is_some());
+    assert!(table.state.load_failed(id, error, None, NOW, 0, &table.policy).is_some());
     assert!(matches!(table.ask(Ask::New), Decision::StartLoad(..)), "a store's failure does not cool down");
 }
 

@@ -1,8 +1,9 @@
 //! The ledger of a run: every flight as it is told, held against the policy.
 
+use std::error::Error as _;
 use std::time::Duration;
 
-use auth_core::{Advice, Cause, ErrorKind, Event, FlightId};
+use auth_core::{Cause, ErrorKind, Event, FlightId, RefreshError};
 
 use super::{Settings, s};
 
@@ -89,10 +90,8 @@ impl Ledger {
             Event::AttemptFailed { attempt, .. } => assert!(*attempt < 3, "a third call is the last"),
             Event::RefreshFailed { error, .. } => {
                 self.up = None;
-                let asked = match error.advice() {
-                    Advice::RetryLater { after } => after,
-                    _ => None,
-                };
+                let source = error.source().and_then(|source| source.downcast_ref::<RefreshError>());
+                let asked = source.and_then(RefreshError::retry_after_hint);
                 match error.kind() {
                     ErrorKind::SessionChanged | ErrorKind::SignedOut => self.seen.overtaken += 1,
                     ErrorKind::SessionEnded => self.refused(),

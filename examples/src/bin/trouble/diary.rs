@@ -98,7 +98,9 @@ fn cause(error: &Error) -> String {
 pub(crate) fn advice(error: &Error) -> String {
     match error.advice() {
         Advice::SignIn => "sign in".into(),
-        Advice::RetryLater { after: Some(after) } => format!("try again in {} s", after.as_secs()),
+        Advice::RetryLater { after: Some(after) } => {
+            format!("try again in {:.0} s", after.as_secs_f64().ceil())
+        }
         Advice::RetryLater { after: None } => "try again".into(),
         Advice::FixConfiguration => "mend the configuration".into(),
         other => format!("{other:?}"),
