@@ -97,6 +97,12 @@ pub enum Event {
         /// Whether the store held tokens.
         signed_in: bool,
     },
+    /// The store could not be read, or first tokens could not be acquired: nobody knows yet whether somebody is signed in. The next
+    /// request tries again.
+    LoadFailed {
+        /// What those got that waited for it.
+        error: Error,
+    },
     /// Somebody signed in here, or first tokens were acquired.
     SignedIn {
         /// The sign-in's number.

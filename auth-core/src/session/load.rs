@@ -144,7 +144,7 @@ impl Loader {
         self.core.change(|state, after| {
             let failed = state.load_failed(self.id, error, cools, now, random, &self.core.policy);
             if let Some((promise, error)) = failed {
-                after.answer_load(Some(promise), Err(error));
+                after.load_failed(promise, error);
             }
         });
     }

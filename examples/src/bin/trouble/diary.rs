@@ -42,6 +42,7 @@ fn sentence(event: &Event) -> String {
     match event {
         Event::Loaded { signed_in: true } => "  the store has tokens: somebody is signed in".into(),
         Event::Loaded { signed_in: false } => "  the store is empty: nobody is signed in".into(),
+        Event::LoadFailed { error } => format!("  the store could not be read: {}", cause(error)),
         Event::SignedIn { .. } => "  signed in".into(),
         Event::SignedOut { .. } => "  signed out".into(),
         Event::RefreshStarted { flight, cause } => {
