@@ -52,6 +52,9 @@ impl State {
             (Some(flight), Some(pair)) if !answered => flight.orphan(pair),
             (_, pair) => leftovers.pair = pair,
         }
+        if matches!(self.phase, Phase::Unknown) {
+            self.books.leave_unread();
+        }
         self.enter_phase(Phase::SignedOut);
         let number = self.books.want(Content::Nothing, Origin::Identity);
         (number, leftovers)
