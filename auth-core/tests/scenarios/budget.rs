@@ -1,5 +1,6 @@
 //! The budget: whatever happens, in whatever order, the token endpoint is asked no more often than the policy allows.
 
+mod first;
 mod ledger;
 
 use std::sync::{Arc, Mutex};

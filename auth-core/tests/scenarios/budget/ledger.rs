@@ -10,7 +10,7 @@ use super::{Settings, s};
 /// What a policy's fractions may be off by.
 const SLACK: Duration = Duration::from_millis(1);
 /// Chance makes no cooldown shorter than this much of it.
-const SHORTEST: f64 = 0.8;
+pub const SHORTEST: f64 = 0.8;
 /// No token is refreshed ahead of time before this much of its life.
 const SOFTEST: f64 = 0.8;
 const WINDOW: Duration = s(30);
@@ -201,13 +201,13 @@ impl Epoch {
 
 impl Settings {
     /// After so many failures in a row, without its jitter.
-    fn cooldown(&self, failures: u32) -> Duration {
+    pub fn cooldown(&self, failures: u32) -> Duration {
         let (first, longest) = self.cooldown;
         first.saturating_mul(1 << (failures - 1).min(20)).min(longest)
     }
 
     /// How many cooldowns find room in this time, one after the other, each as short as it can be.
-    fn probes(&self, time: Duration) -> usize {
+    pub fn probes(&self, time: Duration) -> usize {
         let mut left = time + SLACK;
         (1..)
             .take_while(|failures| {
