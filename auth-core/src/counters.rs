@@ -20,9 +20,10 @@ pub struct Counters {
     pub refreshed: u64,
     /// Flights that found new tokens in the store: another process had made the refresh.
     pub adopted: u64,
-    /// Flights that failed, with the session as it was.
+    /// Flights that failed, with the session as it was. (One that ran out of time, and whose answer came after all, is among
+    /// those that brought new tokens as well.)
     pub failed: u64,
-    /// Flights whose refresh token was refused: the session ended, or drains.
+    /// Flights whose refresh token was refused, or had expired by the clock: the session ended, or drains.
     pub refused: u64,
     /// Flights that were overtaken by a sign-in, a sign-out or another process.
     pub overtaken: u64,
@@ -117,8 +118,8 @@ impl Counters {
         };
         let guards = |guard, value| Metric {
             name: GUARDS,
-            unit: "{request}",
-            description: "Requests that were refused to protect the token endpoint or the process, by the guard.",
+            unit: "{trip}",
+            description: "Refusals to protect the token endpoint or the process, and queues that stopped waiting, by the guard.",
             attributes: guard,
             value,
         };

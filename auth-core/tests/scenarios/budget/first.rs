@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use auth_core::{ErrorKind, Event, RefreshError, Runtime as _};
-use auth_testkit::{ManualRuntime, Op as StoreOp};
+use auth_testkit::{ManualRuntime, Op as StoreOp, Running};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{RngSeed, TestRunner};
@@ -126,7 +126,7 @@ fn run(settings: Settings, ops: &[Op]) -> Seen {
         seen.calls = calls as u64;
     }
     world.pass(s(300));
-    assert!(asking.iter().all(|asking| asking.is_finished()), "somebody hangs");
+    assert!(asking.iter().all(Running::is_finished), "somebody hangs");
     seen
 }
 
