@@ -138,7 +138,7 @@ impl Counters {
                 self.joined,
             ),
             plain(
-                "auth.client.rejections.late",
+                "auth.client.late_rejections",
                 "{request}",
                 "Rejections of a token that had been replaced by then.",
                 self.late,
@@ -149,7 +149,7 @@ impl Counters {
             guards(&[("auth.guard.name", "queue_full")], self.queue_full),
             guards(&[("auth.guard.name", "reentrant")], self.reentrant),
             guards(&[("auth.guard.name", "patience")], self.opened),
-            plain("auth.client.sessions.ended", "{session}", "Sessions that ended.", self.ended),
+            plain("auth.client.session.ends", "{session}", "Sessions that ended.", self.ended),
             plain(
                 "auth.client.store.failures",
                 "{write}",
@@ -202,7 +202,9 @@ mod tests {
             let same = |other: &&Metric| other.name == metric.name && other.attributes == metric.attributes;
             assert_eq!(metrics.iter().filter(same).count(), 1, "{at}");
             assert!(metric.unit.starts_with('{') && metric.unit.ends_with('}'));
-            assert!(metric.name.chars().all(|c| c.is_ascii_lowercase() || c == '.'));
+            assert!(metric.name.chars().all(|c| c.is_ascii_lowercase() || c == '.' || c == '_'));
+            let (namespace, _) = metric.name.rsplit_once('.').unwrap();
+            assert!(!namespace.split('.').any(|part| part.ends_with('s')), "a namespace is singular");
         }
     }
 }

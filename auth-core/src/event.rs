@@ -195,9 +195,10 @@ pub enum Event {
 ///
 /// # Contract
 ///
-/// - **Ordering.** Events come in the order in which they happened, one at a time.
-/// - **Isolation.** They are told by a task of their own, when no lock is held: a slow observer delays later events and
-///   nothing else, one that panics misses that event. It must not block its thread.
+/// - **Ordering.** Events come in the order in which they happened, one at a time. (Unless a call has not returned after 30 s:
+///   then it is taken for lost, and the next event is told without it.)
+/// - **Isolation.** They are told by a task of their own, when no lock is held: a slow observer delays later events, which are kept
+///   in memory, and nothing else; one that panics misses that event. It must not block its thread.
 /// - **Confidentiality.** No event holds a token.
 ///
 /// # Examples
