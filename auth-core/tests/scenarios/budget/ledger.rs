@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use auth_core::{Cause, ErrorKind, Event, FlightId, RefreshError};
+use auth_core::{Advice, Cause, ErrorKind, Event, FlightId, RefreshError};
 
 use super::{Settings, s};
 
@@ -42,6 +42,8 @@ struct Epoch {
     failures: u32,
     /// None but a forced flight before.
     cools_until: Duration,
+    /// What those were told who waited for the last failure.
+    told_until: Duration,
     /// When flights that a rejection had started succeeded.
     rejected: Vec<Duration>,
     refused: bool,
@@ -95,7 +97,15 @@ impl Ledger {
                 match error.kind() {
                     ErrorKind::SessionChanged | ErrorKind::SignedOut => self.seen.overtaken += 1,
                     ErrorKind::SessionEnded => self.refused(),
-                    _ => self.failed(at, asked),
+                    _ => {
+                        self.failed(at, asked);
+                        if let Advice::RetryLater { after } = error.advice() {
+                            let after = after.expect("the cooldown has an end");
+                            let epoch = self.epoch.as_mut().expect("somebody is signed in");
+                            epoch.told_until = at + after;
+                            assert!(epoch.told_until + SLACK >= epoch.cools_until, "come back in {after:?}");
+                        }
+                    }
                 }
             }
             _ => {}
@@ -112,6 +122,7 @@ impl Ledger {
         assert!(!epoch.refused, "{flight} presents a refresh token that was refused");
         if cause != Cause::Forced {
             assert!(at + SLACK >= epoch.cools_until, "{flight} starts in the cooldown: {cause:?}");
+            assert!(at + SLACK >= epoch.told_until, "{flight} starts earlier than was told: {cause:?}");
         }
         match cause {
             Cause::Rejected => {
@@ -139,7 +150,7 @@ impl Ledger {
         epoch.newest = (at, issued);
         epoch.generations += 1;
         epoch.shortest = epoch.shortest.into_iter().chain(issued).min();
-        (epoch.failures, epoch.cools_until) = (0, Duration::ZERO);
+        (epoch.failures, epoch.cools_until, epoch.told_until) = (0, Duration::ZERO, Duration::ZERO);
         if cause == Cause::Rejected {
             epoch.rejected.push(at);
         }
@@ -193,6 +204,7 @@ impl Epoch {
             allowed: 0,
             failures: 0,
             cools_until: Duration::ZERO,
+            told_until: Duration::ZERO,
             rejected: Vec::new(),
             refused: false,
         }
