@@ -63,7 +63,11 @@ fn sentence(event: &Event) -> String {
         }
         Event::RefreshFailed { flight, error, waiters, .. } => {
             let waited = requests(*waiters, "nobody waited");
-            format!("  refresh {flight} failed: {}; {waited}", cause(error))
+            let next = match error.advice() {
+                Advice::RetryLater { after: Some(after) } => format!("; the next in {} s", seconds(after)),
+                _ => String::new(),
+            };
+            format!("  refresh {flight} failed: {}; {waited}{next}", cause(error))
         }
         Event::Draining => "  the refresh token is dead; the access token is used to its end".into(),
         Event::Ended(ended) => format!("  the session has ended: {}", ended.reason),
@@ -95,13 +99,16 @@ fn cause(error: &Error) -> String {
     last.to_string()
 }
 
+/// Whole ones, and rather one too many: who comes earlier is refused.
+fn seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
 /// What the caller of a failed request can do.
 pub(crate) fn advice(error: &Error) -> String {
     match error.advice() {
         Advice::SignIn => "sign in".into(),
-        Advice::RetryLater { after: Some(after) } => {
-            format!("try again in {:.0} s", after.as_secs_f64().ceil())
-        }
+        Advice::RetryLater { after: Some(after) } => format!("try again in {} s", seconds(after)),
         Advice::RetryLater { after: None } => "try again".into(),
         Advice::FixConfiguration => "mend the configuration".into(),
         other => format!("{other:?}"),
