@@ -255,9 +255,9 @@ impl State {
             return Decision::Fail(error);
         }
         // 5c
-        if let Some(after) = excessive {
+        if let Some(error) = excessive {
             self.counters.excessive += 1;
-            return Decision::Fail(Error::new(ErrorKind::ExcessiveRefresh).retry_after(after));
+            return Decision::Fail(error);
         }
         // 5d
         active.rejected = true;
@@ -442,8 +442,8 @@ impl State {
         Some(cooldown.error.clone().retry_after(cooldown.until - now))
     }
 
-    /// How long until the window of rejections has room again, if it has none.
-    fn excessive(&mut self, now: Duration, policy: &Policy) -> Option<Duration> {
+    /// Why the window of rejections has no room, if it has none, and when it has again. (One that holds none never has.)
+    fn excessive(&mut self, now: Duration, policy: &Policy) -> Option<Error> {
         let most = policy.rejections?;
         while self.window.front().is_some_and(|&at| now >= at + policy.window) {
             self.window.pop_front();
@@ -451,8 +451,11 @@ impl State {
         if self.window.len() < most {
             return None;
         }
-        let oldest = self.window.front().copied().unwrap_or(now);
-        Some((oldest + policy.window).saturating_sub(now))
+        let error = Error::new(ErrorKind::ExcessiveRefresh);
+        Some(match self.window.front() {
+            Some(oldest) => error.retry_after((*oldest + policy.window).saturating_sub(now)),
+            None => error,
+        })
     }
 
     /// Puts a new flight into the slot.
