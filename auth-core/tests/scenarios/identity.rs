@@ -404,6 +404,15 @@ fn a_pair_that_cannot_be_read_is_cleared_all_the_same() {
     world.store.fail_always(Op::Load, true);
     world.runtime.block_on(world.session.sign_out()).unwrap();
     assert!(world.store.content().is_none() && revoked(&world).is_empty());
+    world.store.fail_always(Op::Load, false);
+    world.store.put_as_other_sign_in(numbered(3));
+    world.sign_in(numbered(7));
+    world.settle();
+    assert_eq!(
+        revoked(&world),
+        Vec::<String>::new(),
+        "that is over: what another process has put there since is not offered"
+    );
 
     let world = World::new();
     world.store.put_as_other_sign_in(numbered(0));
@@ -413,14 +422,16 @@ fn a_pair_that_cannot_be_read_is_cleared_all_the_same() {
     assert!(matches!(out.take(), Some(Ok(()))));
     assert!(world.store.content().is_none());
 
-    let world = World::new();
-    world.store.put_as_other_sign_in(numbered(0));
-    world.store.fail_next(Op::Load, 1);
-    world.store.fail_next(Op::Clear, 1);
-    world.runtime.block_on(world.session.sign_out()).unwrap();
-    assert!(world.store.content().is_none());
-    world.settle();
-    assert_eq!(revoked(&world), ["R0"]);
+    for unread in [0, 1] {
+        let world = World::new();
+        world.store.put_as_other_sign_in(numbered(0));
+        world.store.fail_next(Op::Load, unread);
+        world.store.fail_next(Op::Clear, 1);
+        world.runtime.block_on(world.session.sign_out()).unwrap();
+        assert!(world.store.content().is_none());
+        world.settle();
+        assert_eq!(revoked(&world), ["R0"], "{unread}");
+    }
 }
 
 /// H3: with a sign-in as somebody else, the rotated pair that A's refresh brings is nobody's, too, whether it came after the
