@@ -134,7 +134,7 @@ impl Pilot {
         let mut tried_another = false;
         loop {
             let now = core.now();
-            if core.change(|state, _| state.is_past_refreshing(&self.flight, now)) {
+            if core.change(|state, _| state.is_past_refreshing(now)) {
                 return Err(Stop::Expired);
             }
             let (error, basis) = match self.call().await {

@@ -107,9 +107,8 @@ impl State {
     }
 
     /// Whether the pair that memory has may not be presented: its refresh token has expired by the clock.
-    pub(crate) fn is_past_refreshing(&self, flight: &Flight, now: Duration) -> bool {
-        self.is_current(flight)
-            && matches!(&self.phase, Phase::Active(active) if active.is_past_refreshing(now))
+    pub(crate) fn is_past_refreshing(&self, now: Duration) -> bool {
+        matches!(&self.phase, Phase::Active(active) if active.is_past_refreshing(now))
     }
 
     pub(crate) fn is_answer_lost(&self, flight: &Flight) -> bool {

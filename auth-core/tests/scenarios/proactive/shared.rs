@@ -79,6 +79,25 @@ fn so_does_one_whose_token_is_rejected() {
     }
 }
 
+/// J14, F9: And where somebody insists before anybody else has asked. While the access token is good, insisting brings nothing,
+/// and changes nothing.
+#[test]
+fn so_does_one_that_is_made_to() {
+    let world = idled();
+    world.store.put_rotated(granted(&world, 7));
+    let lease = world.runtime.block_on(world.session.refresh(None)).unwrap();
+    assert_eq!(lease.header().1, "Bearer T7");
+
+    let world = World::new();
+    world.store.lockable();
+    world.sign_in(numbered(0).with_refresh_expires_in(REFRESH, world.runtime.now()));
+    world.pass(REFRESH);
+    let refused = world.runtime.block_on(world.session.refresh(None)).map(|_| ()).unwrap_err();
+    assert_eq!(refused.end_reason(), Some(EndReason::RefreshTokenExpired));
+    assert_eq!((world.session.state(), ends(&world)), (SessionState::Active, vec![]));
+    assert_eq!(world.refresher.calls(), 0);
+}
+
 /// J14, K9: What the other one has left may have expired as well, but for its refresh token: that is presented, and not this one's.
 #[test]
 fn what_others_have_left_is_refreshed() {
