@@ -131,6 +131,8 @@ fn where_nothing_newer_is_there_the_session_ends() {
         }
         assert_eq!(ends(&world), [EndReason::RefreshTokenExpired]);
         assert_eq!((world.refresher.calls(), world.api.calls()), (0, 0));
+        let counters = world.session.counters();
+        assert_eq!((counters.refused, counters.ended, counters.failed), (1, 1, 0));
         assert!(world.store.content().is_none() && !world.store.is_locked());
     }
 }
