@@ -396,6 +396,33 @@ fn a_sign_out_offers_a_pair_that_was_never_read() {
     }
 }
 
+/// H3, G10b: first tokens that are being saved when somebody signs out are offered once, though the store may hold them by then.
+#[test]
+fn first_tokens_that_a_sign_out_discards_are_offered_once() {
+    for saved in [false, true] {
+        let world = World::new();
+        world.refresher.script_acquire();
+        world.store.hold(Op::Save);
+        let request = world.get("/");
+        world.refresher.try_next_acquire().unwrap().answer(Some(numbered(0)));
+        world.settle();
+        let save = world.store.try_next_held().unwrap();
+
+        drop(world.session.sign_out());
+        if saved {
+            save.proceed()
+        } else {
+            save.fail(auth_core::StoreError::new("full"))
+        }
+        world.store.release_holds();
+        world.pass(Duration::from_secs(120));
+
+        assert_eq!(kind(&request), ErrorKind::SignedOut);
+        assert!(world.store.content().is_none());
+        assert_eq!(revoked(&world), ["R0"], "{saved}");
+    }
+}
+
 /// H3, H9: where it cannot be read it is cleared all the same, in bounded time; and one of the two tries may succeed.
 #[test]
 fn a_pair_that_cannot_be_read_is_cleared_all_the_same() {
