@@ -410,9 +410,9 @@ fn first_tokens_that_a_sign_out_discards_are_offered_once() {
 
         drop(world.session.sign_out());
         if saved {
-            save.proceed()
+            save.proceed();
         } else {
-            save.fail(auth_core::StoreError::new("full"))
+            save.fail(auth_core::StoreError::new("full"));
         }
         world.store.release_holds();
         world.pass(Duration::from_secs(120));
