@@ -141,7 +141,7 @@ impl Session {
 
     /// Signs out: nobody is signed in when the call returns, in memory, and the store is cleared. Waiters fail as
     /// [`SignedOut`](ErrorKind::SignedOut). The pair is offered to [`Refresher::revoke`], or what a refresh under way makes of
-    /// it.
+    /// it; where the store has not been read yet, the pair that is there.
     ///
     /// Awaiting the result waits for the store, in bounded time.
     pub fn sign_out(&self) -> Written {

@@ -337,7 +337,7 @@ impl Core {
             self.landed(state, after, landing);
         }
         if let Some((promise, error)) = expired.load {
-            after.loads.push((promise, Err(error)));
+            after.load_failed(promise, error);
         }
     }
 
@@ -446,6 +446,11 @@ impl After {
 
     pub(crate) fn answer_load(&mut self, promise: Option<Arc<Promise>>, outcome: Outcome) {
         self.loads.extend(promise.map(|promise| (promise, outcome)));
+    }
+
+    pub(crate) fn load_failed(&mut self, promise: Arc<Promise>, error: Error) {
+        self.events.push(Event::LoadFailed { error: error.clone() });
+        self.loads.push((promise, Err(error)));
     }
 
     /// Dropped when the lock is free: its cause is foreign.
