@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use auth_core::{Body, BodyError};
 use bytes::Bytes;
+use futures::FutureExt as _;
 use http_body::{Frame, SizeHint};
 
 /// Where a failing body leaves its error. hyper keeps a body's error in the chain of its own on HTTP/1 and loses it on
@@ -25,12 +26,16 @@ impl Failure {
 }
 
 /// Converts a body: what is in memory stays one buffer, what is a stream is sent as it is produced, and nothing is
-/// nothing. A known length becomes `Content-Length` in either case.
-pub(crate) async fn convert(body: Body, failure: &Failure) -> Result<Option<reqwest::Body>, BodyError> {
+/// nothing. A known length becomes `Content-Length` in either case. Only a stream can fail.
+pub(crate) fn convert(body: Body) -> (Option<reqwest::Body>, Option<Failure>) {
     match body.as_bytes().map(<[u8]>::len) {
-        Some(0) => Ok(None),
-        Some(_) => Ok(Some(body.bytes().await?.into())),
-        None => Ok(Some(reqwest::Body::wrap(Streamed { body, failure: failure.clone() }))),
+        Some(0) => (None, None),
+        // In memory, and so there at once.
+        Some(_) => (body.bytes().now_or_never().and_then(Result::ok).map(Into::into), None),
+        None => {
+            let failure = Failure::default();
+            (Some(reqwest::Body::wrap(Streamed { body, failure: failure.clone() })), Some(failure))
+        }
     }
 }
 

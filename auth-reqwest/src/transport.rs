@@ -1,7 +1,7 @@
 //! `ReqwestTransport`: reqwest as a transport.
 
 use std::fmt;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use auth_core::{Body, FinalUri, Transport, TransportError, async_trait};
@@ -141,38 +141,83 @@ impl Transport for ReqwestTransport {
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
         let client = self.client.as_ref().map_err(|error| TransportError::new(Arc::clone(error)))?;
         let handle = self.handle().ok_or_else(error::no_runtime)?;
-        let failure = Failure::default();
-        let request = convert_request(request, &failure).await?;
+        let uri = request.uri().clone();
+        let (request, failure) = convert_request(request)?;
 
-        // `execute` starts the client's timers, so it runs where polls run.
-        let execute = async move { client.execute(request).await };
-        let executed = AssertUnwindSafe(Entered::new(handle.clone(), execute)).catch_unwind().await;
+        let executed = match start(client, request, &handle) {
+            Some(pending) => AssertUnwindSafe(Entered::new(handle.clone(), pending)).catch_unwind().await,
+            None => return Err(error::panicked()),
+        };
 
         match executed {
-            Ok(Ok(response)) => Ok(convert_response(response, handle)),
-            Ok(Err(error)) => Err(failure.take().map_or_else(|| error::classify(error), error::body_failed)),
+            Ok(Ok(response)) => Ok(convert_response(response, uri, handle)),
+            Ok(Err(error)) => Err(failure
+                .and_then(|failure| failure.take())
+                .map_or_else(|| error::classify(error), error::body_failed)),
             Err(_panic) => Err(error::panicked()),
         }
     }
 }
 
-/// Method, URI, headers, version and body as they are. The request's extensions are the client's notes to itself: none
-/// of them is meant for reqwest, which would read its own timeouts from there.
-async fn convert_request(
-    request: Request<Body>,
-    failure: &Failure,
-) -> Result<reqwest::Request, TransportError> {
-    let (mut head, body) = request.into_parts();
-    head.extensions = http::Extensions::new();
-    let body = request_body::convert(body, failure).await.map_err(TransportError::new)?;
-    let request = Request::from_parts(head, reqwest::Body::default());
-    let mut request = reqwest::Request::try_from(request).map_err(error::classify)?;
-    *request.body_mut() = body;
-    Ok(request)
+/// Begins to execute, where polls will run: that starts the client's timers. `None`: it panicked.
+///
+/// No `async` block around it: what `send` boxes is small, since the request is moved on before the first wait.
+fn start(
+    client: &reqwest::Client,
+    request: reqwest::Request,
+    handle: &Handle,
+) -> Option<impl Future<Output = reqwest::Result<reqwest::Response>> + use<>> {
+    let _guard = handle.enter();
+    catch_unwind(AssertUnwindSafe(|| client.execute(request))).ok()
 }
 
-fn convert_response(response: reqwest::Response, handle: Handle) -> Response<Body> {
-    let final_uri = response.url().as_str().parse::<Uri>().ok();
+/// Method, URI, headers, version and body as they are. The request's extensions are the client's notes to itself: none
+/// of them is meant for reqwest, which would read its own timeouts from there.
+fn convert_request(request: Request<Body>) -> Result<(reqwest::Request, Option<Failure>), TransportError> {
+    let (head, body) = request.into_parts();
+    let url = match reqwest::Url::parse(&text(&head.uri)) {
+        Ok(url) => url,
+        Err(_) => return Err(unsendable(head.uri)),
+    };
+    let mut request = reqwest::Request::new(head.method, url);
+    *request.headers_mut() = head.headers;
+    *request.version_mut() = head.version;
+    let (body, failure) = request_body::convert(body);
+    *request.body_mut() = body;
+    Ok((request, failure))
+}
+
+/// As it is displayed, without the machinery of formatting.
+fn text(uri: &Uri) -> String {
+    let scheme = uri.scheme_str().unwrap_or_default();
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let (path, query) = (uri.path(), uri.query());
+    let length = scheme.len() + authority.len() + path.len() + query.map_or(0, str::len) + 4;
+    let mut text = String::with_capacity(length);
+    if !scheme.is_empty() {
+        text.push_str(scheme);
+        text.push_str("://");
+    }
+    text.push_str(authority);
+    text.push_str(path);
+    if let Some(query) = query {
+        text.push('?');
+        text.push_str(query);
+    }
+    text
+}
+
+/// What reqwest itself says of such a URI.
+fn unsendable(uri: Uri) -> TransportError {
+    let mut request = Request::new("");
+    *request.uri_mut() = uri;
+    reqwest::Request::try_from(request)
+        .map_or_else(error::classify, |_| TransportError::new("reqwest cannot read this URI"))
+}
+
+fn convert_response(response: reqwest::Response, sent_to: Uri, handle: Handle) -> Response<Body> {
+    let url = response.url().as_str();
+    let final_uri = if sent_to == *url { Some(sent_to) } else { url.parse().ok() };
     let (mut head, body) = Response::<reqwest::Body>::from(response).into_parts();
     if let Some(uri) = final_uri {
         head.extensions.insert(FinalUri(uri));
