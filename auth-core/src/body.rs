@@ -240,10 +240,9 @@ impl Body {
                     self.kind = Kind::Stream(Mutex::new(frames));
                 }
                 Kind::Stream(frames) => {
-                    let frame = ready!(
-                        frames.get_mut().unwrap_or_else(PoisonError::into_inner).as_mut().poll_frame(cx)
-                    );
-                    if frame.is_none() {
+                    let frames = frames.get_mut().unwrap_or_else(PoisonError::into_inner);
+                    let frame = ready!(frames.as_mut().poll_frame(cx));
+                    if frame.is_none() || matches!(frame, Some(Ok(_)) if frames.is_end_stream()) {
                         // What has ended is not polled again, and is not kept.
                         self.kind = Kind::Empty;
                     }

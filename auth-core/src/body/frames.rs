@@ -84,6 +84,10 @@ where
         Poll::Ready(frame.map(|frame| frame.map_err(BodyError::new)))
     }
 
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
