@@ -12,6 +12,7 @@ use crate::{Error, ErrorKind};
 pub(super) struct Origin {
     scheme: Scheme,
     authority: Authority,
+    port: Option<u16>,
 }
 
 impl Origin {
@@ -28,17 +29,18 @@ impl Origin {
         if authority.as_str().contains('@') {
             return Err(invalid("an origin has no user name"));
         }
-        if Place::at(&scheme, &authority).is_none() {
+        let Some(Place { port, .. }) = Place::at(&scheme, &authority) else {
             return Err(invalid("an origin has a host, and a port that is one"));
-        }
+        };
         if parts.path_and_query.is_some_and(|path| path.as_str() != "/") {
             return Err(invalid("an origin has no path: put it into the requests' URIs"));
         }
-        Ok(Self { scheme, authority })
+        Ok(Self { scheme, authority, port })
     }
 
     pub(super) fn is_of(&self, uri: &Uri) -> bool {
-        Place::at(&self.scheme, &self.authority).is_some_and(|place| Place::of(uri) == Some(place))
+        let own = Place { scheme: &self.scheme, host: self.authority.host(), port: self.port };
+        Place::of(uri) == Some(own)
     }
 
     /// This path at this origin.
@@ -50,7 +52,8 @@ impl Origin {
 
 /// Whether both have the same origin. A URI without one has none in common with anything.
 pub(super) fn is_same(one: &Uri, other: &Uri) -> bool {
-    Place::of(one).is_some_and(|place| Place::of(other) == Some(place))
+    let spelled_alike = one.scheme() == other.scheme() && one.authority() == other.authority();
+    Place::of(one).is_some_and(|place| spelled_alike || Place::of(other) == Some(place))
 }
 
 /// Whether what is sent there can be read on the way: anything but https, unless it stays on this machine.
