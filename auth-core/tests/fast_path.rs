@@ -9,11 +9,13 @@ use std::time::{Duration, SystemTime};
 
 use allocation_counter::measure;
 use auth_core::{
-    Bearer, BoxFuture, InvalidToken, Runtime, Scheme, Session, StandaloneRuntime, TokenHeader, Tokens, Turn,
+    AuthClient, Bearer, Body, BoxFuture, InvalidToken, Runtime, Scheme, Session, StandaloneRuntime,
+    TokenHeader, Tokens, Transport, TransportError, Turn, async_trait,
 };
 use auth_testkit::{ScriptedRefresher, numbered};
 use futures::executor::block_on;
-use http::{HeaderName, HeaderValue};
+use http::header::{ACCEPT, USER_AGENT};
+use http::{HeaderName, HeaderValue, Request, Response};
 
 /// A clock that stands still, on tasks that run; it counts how often it is asked for what.
 #[derive(Clone, Default)]
@@ -180,6 +182,45 @@ fn an_allocation_is_seen() {
     let counted = measure(|| drop(std::hint::black_box(Box::new(1_u64))));
 
     assert_eq!((counted.count_total, counted.count_current), (1, 0));
+}
+
+/// Answers at once, and allocates nothing but what `async_trait` boxes.
+struct Answering;
+
+#[async_trait]
+impl Transport for Answering {
+    async fn send(&self, _request: Request<Body>) -> Result<Response<Body>, TransportError> {
+        Ok(Response::new(Body::empty()))
+    }
+}
+
+/// How often a send allocates, with a request of two headers that was made before.
+fn allocations_of_a_send(transport: &dyn Transport) -> u64 {
+    // Static texts: of one that was copied, the first clone makes the buffer a shared one, which allocates.
+    let request = || {
+        let request = Request::get("https://api.example.com/notes");
+        let request = request.header(ACCEPT, HeaderValue::from_static("*/*"));
+        request.header(USER_AGENT, HeaderValue::from_static("notes/1.0")).body(Body::empty()).unwrap()
+    };
+    block_on(transport.send(request())).unwrap();
+    let request = request();
+    let counted = measure(|| drop(block_on(transport.send(request))));
+    counted.count_total
+}
+
+/// A12: beyond what its transport allocates, a send on a fresh token allocates the copy of the request's head, which a replay is made
+/// from, and the mark of the attempt: a map, its table and the value. A client that is used as a transport is boxed, as every
+/// transport's future is.
+#[test]
+fn a_send_allocates_the_copy_of_the_head_and_the_mark() {
+    let client = AuthClient::builder(Answering, signed_in(Counting::default(), Bearer, numbered(0)));
+    let client = client.origin("https://api.example.com").build().unwrap();
+    let raw = allocations_of_a_send(&Answering);
+
+    let ours = allocations_of_a_send(&client);
+
+    let (one_box, copy, mark) = (1, 2, 3);
+    assert_eq!((raw, ours - raw), (one_box, one_box + copy + mark));
 }
 
 /// A queue holds one of these for each of its waiters: with its slot of 32 bytes, 80 bytes a waiter.
