@@ -47,6 +47,37 @@ fn a_body_of_one_chunk_is_not_copied() {
     assert_eq!(read.unwrap().unwrap().as_ptr(), whole.as_ptr());
 }
 
+/// Says with its only frame that it has ended.
+struct Once(Option<Bytes>);
+
+impl http_body::Body for Once {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        Poll::Ready(Some(Ok(Frame::data(self.0.take().expect("it has ended, and is not polled again")))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+#[test]
+fn a_stream_that_says_it_has_ended_is_not_polled_again() {
+    let mut body = Body::wrap(Once(Some(Bytes::from_static(b"all"))));
+    assert!(!body.is_end_stream());
+
+    let frame = body.frame().now_or_never().unwrap().unwrap().unwrap();
+
+    assert_eq!(frame.into_data().unwrap(), "all");
+    assert!(body.is_end_stream());
+    assert!(body.frame().now_or_never().unwrap().is_none());
+}
+
 #[test]
 fn an_error_met_reading_ahead_reaches_the_reader() {
     let failing = chunks(&["ab"]).chain(stream::iter([Err(std::io::Error::other("torn"))]));
