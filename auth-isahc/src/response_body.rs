@@ -39,7 +39,12 @@ impl http_body::Body for Download {
         if this.trailer.is_none() {
             return Poll::Ready(None);
         }
-        this.buffer.resize(CHUNK, 0);
+        if this.buffer.is_empty() {
+            // With one byte more than there is, the read that finds the end needs no other.
+            let length = this.body.len().and_then(|length| usize::try_from(length).ok());
+            let size = length.map_or(CHUNK, |length| length.saturating_add(1).min(CHUNK));
+            this.buffer = BytesMut::zeroed(size);
+        }
         let count = ready!(Pin::new(&mut this.body).poll_read(cx, &mut this.buffer))?;
         if count > 0 {
             return Poll::Ready(Some(Ok(Frame::data(this.buffer.split_to(count).freeze()))));
