@@ -264,3 +264,21 @@ impl<K> Entry<K> {
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(not(auth_shuttle))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_has_waited_takes_no_room() {
+        let mut shelf = Shelf::<()>::new();
+        let me = std::thread::current().id();
+
+        shelf.wait(me, Spot::before(7));
+        assert_eq!(shelf.waiting.len(), 1);
+
+        shelf.waited(me);
+        assert!(shelf.waiting.is_empty());
+    }
+}
