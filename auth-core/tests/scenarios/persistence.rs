@@ -555,6 +555,39 @@ fn a_newer_pair_that_will_not_do_is_refreshed() {
     assert_eq!(world.refresher.presented(), ["R1", "R7"]);
 }
 
+/// K6, invariant 2: what another process writes late, with a refresh token that this session has exchanged since, is not adopted
+/// but overwritten.
+#[test]
+fn a_spent_pair_that_comes_back_is_overwritten() {
+    let world = World::signed_in();
+    rotate(&world, 1);
+    world.store.put_rotated(numbered(7).with_refresh_token("R0"));
+
+    rotate(&world, 2);
+
+    assert_eq!(world.refresher.presented(), ["R0", "R1"]);
+    assert_eq!(world.stored().as_deref(), Some("T2"));
+}
+
+/// K6: where the server does not rotate, every pair has the same refresh token, and what another process got with it is as good as
+/// ever.
+#[test]
+fn a_pair_with_a_refresh_token_that_is_not_rotated_is_adopted() {
+    let world = World::signed_in();
+    let waiting = world.rejected("/first");
+    world.refresh_answers(numbered(1).with_refresh_token("R0"));
+    world.api_answers(200);
+    assert_eq!(status(&waiting), 200);
+    world.store.put_rotated(numbered(7).with_refresh_token("R0"));
+
+    let waiting = world.get("/second");
+    world.api_answers(401);
+
+    assert_eq!(world.api_answers(200).as_deref(), Some("T7"));
+    assert_eq!(status(&waiting), 200);
+    assert_eq!(world.refresher.calls(), 1);
+}
+
 /// K6: without a lock two processes may present one refresh token: the one that is refused reads the store again, and
 /// adopts what the other got.
 #[test]
