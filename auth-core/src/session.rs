@@ -109,6 +109,7 @@ impl Session {
         Self { handle: Arc::clone(&self.handle), guest: Some(guest) }
     }
 
+    #[inline]
     fn core(&self) -> &Arc<Core> {
         &self.handle.core
     }
@@ -140,7 +141,7 @@ impl Session {
 
     /// Signs out: nobody is signed in when the call returns, in memory, and the store is cleared. Waiters fail as
     /// [`SignedOut`](ErrorKind::SignedOut). The pair is offered to [`Refresher::revoke`], or what a refresh under way makes of
-    /// it.
+    /// it; where the store has not been read yet, the pair that is there.
     ///
     /// Awaiting the result waits for the store, in bounded time.
     pub fn sign_out(&self) -> Written {
@@ -183,11 +184,9 @@ impl Session {
     /// # Cancel safety
     ///
     /// Dropped, it gives up its place in the queue.
-    pub async fn lease(&self) -> Result<Turn, Error> {
-        if let Some(lease) = self.core().fast() {
-            return Ok(Turn::free(lease));
-        }
-        WaitTurn::new(self.core(), None).await
+    #[inline]
+    pub fn lease(&self) -> impl Future<Output = Result<Turn, Error>> {
+        WaitTurn::look(self.core())
     }
 
     /// A new turn for a request whose lease was rejected: joins the refresh, or starts it, or has what came of it already.
@@ -202,8 +201,8 @@ impl Session {
     /// # Cancel safety
     ///
     /// Dropped, it gives up its place in the queue; the refresh goes on.
-    pub async fn recover(&self, rejected: Stamp) -> Result<Turn, Error> {
-        WaitTurn::new(self.core(), Some(rejected)).await
+    pub fn recover(&self, rejected: Stamp) -> impl Future<Output = Result<Turn, Error>> {
+        WaitTurn::new(self.core(), Some(rejected))
     }
 
     /// Tells the session that the server rejected this lease, without a place and without waiting: the refresh starts, if it
@@ -242,10 +241,7 @@ impl Session {
             // What is still valid is better than the failure to make it valid for longer; but it has to be the same sign-in's.
             Err(error) => asked_as.and_then(|epoch| self.core().valid(epoch)).ok_or(error)?,
         };
-        let newest = self.core().tokens(lease.stamp());
-        newest
-            .map(|tokens| tokens.access_token().clone())
-            .ok_or_else(|| Error::new(ErrorKind::SessionChanged))
+        lease.access_token().cloned().ok_or_else(|| Error::new(ErrorKind::SessionChanged))
     }
 
     /// The newest lease of the sign-in that this one is of, whatever its age: for a request that is made once more without

@@ -117,7 +117,6 @@ struct Shared<T> {
     queued: AtomicUsize,
     started: AtomicU64,
     out_of_order: AtomicU64,
-    polls: AtomicU64,
     last: Mutex<Option<Instant>>,
 }
 
@@ -128,7 +127,6 @@ impl<T> Shared<T> {
             queued: AtomicUsize::new(0),
             started: AtomicU64::new(0),
             out_of_order: AtomicU64::new(0),
-            polls: AtomicU64::new(0),
             last: Mutex::default(),
         })
     }
@@ -162,7 +160,7 @@ async fn ours(size: usize) -> Round {
     for _ in 0..size {
         let shared = Arc::clone(&shared);
         tasks.push(tokio::spawn(async move {
-            let mut polled = 0;
+            let mut polled = 0_u32;
             let mut recover = pin!(shared.what.recover(stamp));
             let turn = poll_fn(|cx| {
                 polled += 1;
@@ -181,18 +179,19 @@ async fn ours(size: usize) -> Round {
                 }
             };
             turn.start(start).await;
-            shared.polls.fetch_add(polled, Ordering::Relaxed);
+            polled
         }));
     }
     shared.when_all_wait(size).await;
     gate.open.notify_one();
+    let mut polls = 0;
     for task in tasks {
-        task.await.unwrap();
+        polls += task.await.unwrap();
     }
     let ended = gate.ended.lock().unwrap().unwrap();
     Round {
         ns: shared.since(ended, size),
-        polls: shared.polls.load(Ordering::Relaxed) as f64 / size as f64,
+        polls: f64::from(polls) / size as f64,
         out_of_order: shared.out_of_order.load(Ordering::Relaxed),
     }
 }

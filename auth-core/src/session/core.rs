@@ -76,6 +76,8 @@ pub(crate) struct After {
     /// By `elapsed`, where somebody listens.
     now: Duration,
     trash: Vec<Trash>,
+    /// The same, of the state's. Not in there, since it is mostly empty, and a place in a `Vec` is an allocation.
+    left: super::state::Trash,
 }
 
 /// The timer that refreshes while nobody asks.
@@ -90,7 +92,6 @@ struct Timer {
 #[expect(dead_code, reason = "held for its destructor")]
 enum Trash {
     Snapshot(Option<Arc<Snapshot>>),
-    State(super::state::Trash),
     Wrote(super::books::Wrote),
     Error(Error),
 }
@@ -136,6 +137,7 @@ impl Core {
         }
     }
 
+    #[inline]
     pub(crate) fn now(&self) -> Duration {
         self.runtime.elapsed()
     }
@@ -143,13 +145,6 @@ impl Core {
     /// A new sign-in's id: from the runtime, since it has to differ between processes.
     pub(crate) fn sign_in_id(&self) -> SignInId {
         SignInId::from_random(self.runtime.random(), self.runtime.random())
-    }
-
-    /// The tokens behind this lease, or behind a newer one of the same sign-in.
-    pub(crate) fn tokens(&self, stamp: Stamp) -> Option<Arc<Tokens>> {
-        let snapshot = self.published.load();
-        let snapshot = snapshot.as_ref().filter(|snapshot| snapshot.stamp.epoch == stamp.epoch)?;
-        Some(Arc::clone(&snapshot.tokens))
     }
 
     /// The newest generation, if somebody is signed in.
@@ -206,25 +201,23 @@ impl Core {
         split_mix(&self.seed)
     }
 
-    /// The fast path: one load, one clock read, one clone. No lock, no allocation.
+    /// The fast path: one load, one clock read. No lock, no allocation.
+    #[inline]
     pub(crate) fn fast(&self) -> Option<Lease> {
-        let snapshot = self.published.load();
-        let snapshot = snapshot.as_ref()?;
-        snapshot.is_free(self.now()).then(|| snapshot.lease())
+        Lease::new(self.published.load(), |newest| newest.is_free(self.now()))
     }
 
     /// The newest lease of this epoch while it is valid, in its soft window too: for who would rather have had a newer one.
     pub(crate) fn valid(self: &Arc<Self>, epoch: u64) -> Option<Lease> {
         let now = self.now();
-        self.change(|state, _| state.valid(epoch, now)).map(|snapshot| snapshot.lease())
+        self.change(|state, _| state.valid(epoch, now)).map(Lease::from)
     }
 
     /// The newest lease whatever its age, for a waiter at its turn: rows 1 and 2, then use it.
     pub(crate) fn at_turn(self: &Arc<Self>, epoch: u64) -> Result<Lease, Error> {
-        if let Some(snapshot) = &*self.published.load()
-            && (snapshot.stamp.epoch == epoch || self.policy.planted.has(Fault::CrossIdentity))
-        {
-            return Ok(snapshot.lease());
+        let lent = self.policy.planted.has(Fault::CrossIdentity);
+        if let Some(lease) = Lease::new(self.published.load(), |newest| newest.stamp.epoch == epoch || lent) {
+            return Ok(lease);
         }
         let refusal = self.change(|state, _| state.foreign(epoch));
         Err(refusal.unwrap_or_else(|| Error::new(ErrorKind::SessionChanged)))
@@ -283,7 +276,7 @@ impl Core {
             }
         }
         after.wakers.extend(self.watched.set(state.session_state()));
-        after.trash.push(Trash::State(std::mem::take(&mut state.trash)));
+        after.left = std::mem::take(&mut state.trash);
     }
 
     /// The one decision, and acting on it, under one lock.
@@ -292,10 +285,10 @@ impl Core {
         self.change(|state, after| {
             self.look(state, after, now);
             let (flight, start) = match state.ask(ask, now, &self.policy) {
-                Decision::Use(snapshot) => return Ok(Granted::Lease(snapshot.lease())),
+                Decision::Use(snapshot) => return Ok(Granted::Lease(Lease::from(snapshot))),
                 Decision::UseAndStart(snapshot, flight) => {
                     self.start(after, &flight);
-                    return Ok(Granted::Lease(snapshot.lease()));
+                    return Ok(Granted::Lease(Lease::from(snapshot)));
                 }
                 Decision::Load(promise) => return Ok(Granted::Load(promise)),
                 Decision::StartLoad(id, promise) => {
@@ -345,7 +338,7 @@ impl Core {
             self.landed(state, after, landing);
         }
         if let Some((promise, error)) = expired.load {
-            after.loads.push((promise, Err(error)));
+            after.load_failed(promise, error);
         }
     }
 
@@ -456,6 +449,11 @@ impl After {
         self.loads.extend(promise.map(|promise| (promise, outcome)));
     }
 
+    pub(crate) fn load_failed(&mut self, promise: Arc<Promise>, error: Error) {
+        self.events.push(Event::LoadFailed { error: error.clone() });
+        self.loads.push((promise, Err(error)));
+    }
+
     /// Dropped when the lock is free: its cause is foreign.
     pub(crate) fn discard(&mut self, error: Error) {
         self.trash.push(Trash::Error(error));
@@ -529,6 +527,6 @@ impl After {
         if let Some(timer) = self.stopped {
             let _ = quietly(|| timer.abort());
         }
-        drop(self.trash);
+        drop((self.trash, self.left));
     }
 }
