@@ -222,6 +222,25 @@ fn a_pair_that_could_not_be_saved_is_used_and_saved_before_the_next_refresh() {
     assert_eq!(world.session.state(), SessionState::Active);
 }
 
+/// K2, invariant 3: nor is R1 presented while that save is not answered.
+#[test]
+fn a_pair_that_is_being_saved_is_not_refreshed_yet() {
+    let world = World::signed_in();
+    world.store.fail_next(Op::Save, 2);
+    rotate(&world, 1);
+    world.store.hold(Op::Save);
+
+    let waiting = world.rejected("/notes");
+    assert_eq!(world.refresher.calls(), 1);
+    world.store.release_holds();
+    world.settle();
+
+    world.refresh_answers(numbered(2));
+    assert_eq!(world.api_answers(200).as_deref(), Some("T2"));
+    assert_eq!(status(&waiting), 200);
+    assert_eq!(world.refresher.presented(), ["R0", "R1"]);
+}
+
 /// K2: the same while the store keeps failing: the session goes on from memory, refresh after refresh.
 #[test]
 fn a_store_that_stays_broken_does_not_stop_a_session() {
@@ -478,6 +497,22 @@ fn a_sign_in_or_sign_out_without_a_lock_is_written_and_told() {
     assert_eq!(told(&world).iter().filter(|name| **name == "written unlocked").count(), 2);
     assert_eq!(world.store.waiting_for_lock(), 0);
     drop(others);
+}
+
+/// K17: a refresh whose lock was lost takes it anew, and what is saved then is saved: nobody is failed for it.
+#[test]
+fn a_pair_that_is_saved_under_a_second_lock_is_released() {
+    let world = World::with(|session| session.persist_failure(PersistFailure::Fail), |client| client);
+    world.store.lockable();
+    world.sign_in(numbered(0));
+    let waiting = world.rejected("/notes");
+
+    world.store.lose_lock();
+    world.refresh_answers(numbered(1));
+
+    assert_eq!(world.api_answers(200).as_deref(), Some("T1"));
+    assert_eq!(status(&waiting), 200);
+    assert_eq!(world.stored().as_deref(), Some("T1"));
 }
 
 /// K17: a sign-out that finds the lock lost takes it anew and writes once more.
