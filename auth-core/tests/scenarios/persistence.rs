@@ -532,6 +532,8 @@ fn a_sign_out_whose_lock_was_lost_takes_it_anew() {
     world.refresh_answers(numbered(1));
     assert!(world.store.content().is_none());
     assert!(!world.store.is_locked());
+    let steps = steps_since(&world, before);
+    assert_eq!(steps.last().map(String::as_str), Some("guarded release"), "{steps:?}");
 }
 
 // --- what another process did --------------------------------------------------------------------------------------------
