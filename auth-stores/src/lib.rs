@@ -1,0 +1,9 @@
+//! Token stores for [`auth_core`] that survive the process.
+
+#[cfg(feature = "file")]
+mod file_store;
+#[cfg(any(feature = "file", feature = "redis"))]
+mod strand;
+
+#[cfg(feature = "file")]
+pub use file_store::{FileStore, FileStoreError, FileStoreErrorKind};

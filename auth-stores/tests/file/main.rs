@@ -1,0 +1,11 @@
+//! The file store: by the contract of `TokenStore`, and by what files can be besides.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
+
+mod conformance;
+mod crashes;
+mod locking;
+mod privacy;
+mod refusals;
+mod room;
+mod sessions;
+mod support;
