@@ -7,3 +7,9 @@ mod strand;
 
 #[cfg(feature = "file")]
 pub use file_store::{FileStore, FileStoreError, FileStoreErrorKind};
+#[cfg(feature = "redis")]
+mod redis_store;
+#[cfg(feature = "redis")]
+pub use redis;
+#[cfg(feature = "redis")]
+pub use redis_store::{RedisStore, RedisStoreError, RedisStoreErrorKind};
