@@ -20,6 +20,74 @@ use error::NotWritten;
 use guard::{RedisGuard, wait};
 use server::Server;
 
+/// A session that any number of processes share, on Redis, Valkey or whatever else speaks their protocol.
+///
+/// | promise | how |
+/// | --- | --- |
+/// | one refresh, however many processes | a lock: a key with a life, the lease, that one process has |
+/// | a holder that was paused writes nothing late | a write names its lease and its fence, a number that grows with each lease; the server compares and writes in one step |
+/// | nor does a connection that was broken | a write names the version that it replaces, which grows with each write |
+/// | a holder that died holds up nobody for long | its lease ends, by the server's clock; no other clock decides anything |
+/// | only the holder gives the lock back | the server compares before it removes |
+/// | nothing else is overwritten | what is kept under the name and is no session of this format is an error for all calls |
+/// | no refresh token is spent where its successor could not be saved | taking the lock is a write: a server that is full, a replica or read-only refuses it |
+///
+/// The connection is yours: any of the crate [`redis`] that can be cloned. Take one that reconnects, a
+/// [`ConnectionManager`](https://docs.rs/redis/1/redis/aio/struct.ConnectionManager.html) or a cluster's. It has to be to the primary: what was
+/// saved has to be seen by whoever loads next.
+///
+/// ```no_run
+/// use auth_core::{Session, refresher_fn};
+/// use auth_reqwest::TokioRuntime;
+/// use auth_stores::RedisStore;
+/// # use auth_core::{RefreshError, Tokens};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// # let refresher = refresher_fn(|_: Tokens| async { Err::<Tokens, _>(RefreshError::unavailable("not here")) });
+/// let client = auth_stores::redis::Client::open("redis://127.0.0.1/")?;
+/// let connection = client.get_multiplexed_async_connection().await?; // in production one that reconnects
+///
+/// let store = RedisStore::new(connection, TokioRuntime::current(), "notes:user:42");
+/// let session = Session::builder(refresher).store(store).runtime(TokioRuntime::current()).build();
+/// # Ok(()) }
+/// ```
+///
+/// # The runtime
+///
+/// What the connection needs is the connection's choice (`tokio-comp` or `smol-comp` of the crate `redis`); the store asks its
+/// questions, and waits between them, as tasks of the [`Runtime`] that it is given, whatever executor the session is polled by.
+/// On tokio that is a `TokioRuntime`, for smol any will do. A runtime on which the connection does not work is an error of kind
+/// [`Runtime`](RedisStoreErrorKind::Runtime).
+///
+/// # What is kept
+///
+/// A hash `{auth:NAME}` with the fields `format`, `tokens` (JSON: [`StoredTokens`](auth_core::StoredTokens), **in the clear**), `version`,
+/// `write` (the newest write's name), `by` (its fence) and `fence`; the lease is `{auth:NAME}:lease`. Both are in one slot of a cluster.
+///
+/// A session in which somebody is signed in is kept until it is cleared, unless it [expires](Self::expire_after); what is left of
+/// one that was cleared goes after an hour.
+///
+/// Used are `HGETALL`, `HGET`, `EVALSHA` and `EVAL`, and in scripts `DEL`, `GET`, `HDEL`, `HEXISTS`, `HINCRBY`, `HSET` with several fields
+/// (Redis 4), `PERSIST`, `PEXPIRE`, `PTTL`, `SET` with `PX`, `TYPE`. No modules, no publishing, no functions.
+///
+/// # Errors
+///
+/// A [`RedisStoreError`] as the source, with a [kind](RedisStoreErrorKind) for each thing that somebody can do about it. A question
+/// on a connection that turns out to be broken is asked once more before it fails; any takes five seconds at most.
+///
+/// A write of a guard is also a [conflict](StoreError::is_conflict) where somebody has written without the lock since the guard
+/// has loaded: a sign-in is not undone by a refresh that began before it.
+///
+/// # Cancel safety
+///
+/// A call that is dropped is done all the same, before the next one. A wait for the lock that is dropped gives back what it gets.
+///
+/// # What is not promised
+///
+/// - **A server that forgets** signs everybody out: switch on its persistence, and no eviction (`maxmemory-policy noeviction`).
+/// - **A failover** may lose the newest writes, as always with replicas that follow behind: a rotation among them ends the session.
+/// - **Two processes refresh** where a holder is paused between its last look at the clock and its request for longer than its
+///   lease lives: of that no store can know. Its write is refused, and it adopts what the other one saved.
 pub struct RedisStore<C> {
     server: Server<C>,
     runtime: Arc<dyn Runtime>,
@@ -27,7 +95,7 @@ pub struct RedisStore<C> {
 }
 
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisStore<C> {
-    /// The session of this name. Nothing is sent yet.
+    /// The session of this name: `notes:user:42`. Nothing is sent yet. The questions are asked on this [runtime](#the-runtime).
     #[must_use]
     pub fn new(connection: C, runtime: impl Runtime, name: impl AsRef<str>) -> Self {
         let runtime: Arc<dyn Runtime> = Arc::new(runtime);
@@ -35,14 +103,21 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisStore<C> {
         Self { server, runtime, calls: Strand::new() }
     }
 
-    /// How long the lock is held at most. Default: 60 s.
+    /// How long the lock is held at most, and so how long a holder that died holds up the others. Default: 60 s.
+    ///
+    /// It has to be longer than a refresh and the save after it may take: the session's `refresh_timeout`, its `lock_timeout`
+    /// and three times its `store_timeout`, 55 s by default. One that ends sooner is refreshed by two processes, and a server
+    /// that detects that ends the session.
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         self.server.lease = lease;
         self
     }
 
-    /// Forgets a session that has not been written for this long.
+    /// Forgets a session that has not been written for this long: nobody is signed in then. Default: it is kept.
+    ///
+    /// A good choice is the life of your refresh tokens, where each refresh begins it anew. A shorter one signs out who could
+    /// have gone on.
     #[must_use]
     pub fn expire_after(mut self, idle: Duration) -> Self {
         self.server.expire_after = Some(idle);
@@ -110,7 +185,11 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> TokenStore for RedisStor
 
 impl<C: Clone> Clone for RedisStore<C> {
     fn clone(&self) -> Self {
-        Self { server: self.server.clone(), runtime: Arc::clone(&self.runtime), calls: Arc::clone(&self.calls) }
+        Self {
+            server: self.server.clone(),
+            runtime: Arc::clone(&self.runtime),
+            calls: Arc::clone(&self.calls),
+        }
     }
 }
 

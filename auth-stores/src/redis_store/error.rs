@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io;
 
 use auth_core::StoreError;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
@@ -15,7 +14,6 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 pub struct RedisStoreError {
     kind: RedisStoreErrorKind,
     code: Option<String>,
-    io: Option<io::ErrorKind>,
 }
 
 /// What somebody has to do about it.
@@ -64,7 +62,7 @@ impl RedisStoreError {
     }
 
     pub(super) fn new(kind: RedisStoreErrorKind) -> Self {
-        Self { kind, code: None, io: None }
+        Self { kind, code: None }
     }
 }
 
@@ -93,9 +91,9 @@ impl From<RedisError> for RedisStoreError {
             ) => RedisStoreErrorKind::Unreachable,
             ErrorKind::AuthenticationFailed
             | ErrorKind::InvalidClientConfig
-            | ErrorKind::Server(ServerErrorKind::NoPerm | ServerErrorKind::ReadOnly | ServerErrorKind::CrossSlot) => {
-                RedisStoreErrorKind::Refused
-            }
+            | ErrorKind::Server(
+                ServerErrorKind::NoPerm | ServerErrorKind::ReadOnly | ServerErrorKind::CrossSlot,
+            ) => RedisStoreErrorKind::Refused,
             // Not of the kind that was expected: somebody else's.
             ErrorKind::UnexpectedReturnType => RedisStoreErrorKind::Foreign,
             _ => match code.as_deref() {
@@ -105,8 +103,7 @@ impl From<RedisError> for RedisStoreError {
                 _ => RedisStoreErrorKind::Other,
             },
         };
-        let io = error.source().and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind);
-        Self { kind, code, io }
+        Self { kind, code }
     }
 }
 
@@ -122,16 +119,14 @@ impl fmt::Display for RedisStoreError {
             RedisStoreErrorKind::Refused => "the server refuses it",
             RedisStoreErrorKind::Full => "the server cannot keep it",
             RedisStoreErrorKind::Foreign => "something else is kept there, and is left alone",
-            RedisStoreErrorKind::Newer => "a newer version of this program has written it, and it is left alone",
+            RedisStoreErrorKind::Newer => {
+                "a newer version of this program has written it, and it is left alone"
+            }
             RedisStoreErrorKind::Damaged => "there are no valid tokens in it",
             RedisStoreErrorKind::Runtime => "the store's runtime dropped the call",
             RedisStoreErrorKind::Other => "the server failed",
         })?;
-        match (&self.code, self.io) {
-            (Some(code), _) => write!(f, " ({code})"),
-            (None, Some(io)) => write!(f, " ({io})"),
-            (None, None) => Ok(()),
-        }
+        self.code.as_ref().map_or(Ok(()), |code| write!(f, " ({code})"))
     }
 }
 

@@ -9,8 +9,8 @@ use futures::future::select;
 use redis::aio::ConnectionLike;
 
 use super::RedisStore;
-use super::error::{NotWritten, RedisStoreError, RedisStoreErrorKind};
-use super::server::{Acquired, Lease, Server, Wrote};
+use super::error::{NotWritten, RedisStoreError};
+use super::server::{Acquired, Lease, Server, Wrote, unique};
 
 /// The pauses between looks at a lock that somebody else has: doubled from the first to the second, and up to a half of each
 /// is chance. A token endpoint takes longer than any of them.
@@ -40,9 +40,9 @@ pub(super) fn wait<C: ConnectionLike + Clone + Send + Sync + 'static>(
     mut waiting: Sender<Result<RedisGuard<C>, StoreError>>,
 ) -> BoxFuture<'static, ()> {
     Box::pin(async move {
-        let Ok(holder) = holder() else {
-            drop(waiting.send(Err(NotWritten::from(RedisStoreErrorKind::Other).into())));
-            return;
+        let holder = match unique() {
+            Ok(holder) => holder,
+            Err(error) => return drop(waiting.send(Err(StoreError::new(error)))),
         };
         let mut pause = SHORTEST;
         while !waiting.is_canceled() {
@@ -69,12 +69,6 @@ pub(super) fn wait<C: ConnectionLike + Clone + Send + Sync + 'static>(
     })
 }
 
-/// A name that nobody else has, in whatever process.
-fn holder() -> Result<Arc<str>, getrandom::Error> {
-    let (high, low) = (getrandom::u64()?, getrandom::u64()?);
-    Ok(format!("{high:016x}{low:016x}").into())
-}
-
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisGuard<C> {
     fn new(store: &RedisStore<C>, lease: Lease) -> Self {
         let known = Known { version: lease.version, read: false };
@@ -95,8 +89,9 @@ async fn write<C: ConnectionLike + Clone + Send + Sync + 'static>(
     tokens: Option<&Tokens>,
 ) -> Result<(), NotWritten> {
     let Known { mut version, read } = look(known);
+    let name = unique()?;
     loop {
-        match server.write(tokens, version, Some((&lease.holder, lease.fence))).await? {
+        match server.write(&name, tokens, version, Some((&lease.holder, lease.fence))).await? {
             Wrote::Done { version } => {
                 note(known, Known { version, read: false });
                 return Ok(());
@@ -104,7 +99,7 @@ async fn write<C: ConnectionLike + Clone + Send + Sync + 'static>(
             Wrote::LeaseLost => return Err(NotWritten::Overtaken),
             // Somebody has written without the lock what this guard has not read.
             Wrote::Other { by, .. } if read && by != lease.fence => return Err(NotWritten::Overtaken),
-            // It was this guard, and the answer was lost. Or nothing was read, and so nothing is overlooked.
+            // It was this guard, whose write failed as far as it knew. Or nothing was read, and so nothing is overlooked.
             Wrote::Other { version: newest, .. } => version = newest,
         }
     }

@@ -4,7 +4,7 @@
 //!
 //! | key | holds |
 //! | --- | --- |
-//! | the session | a hash: `format`, `tokens` (JSON; absent where nobody is signed in), `version` (one more with each write), `fence` (one more with each lease), `by` (the fence of the newest write, 0 without a lease) |
+//! | the session | a hash: `format`, `tokens` (JSON; absent where nobody is signed in), `version` (one more with each write), `write` (the newest write's own name), `by` (its fence, 0 without a lease), `fence` (one more with each lease) |
 //! | its lease | who has the lock, for as long as the key lives |
 
 use std::sync::LazyLock;
@@ -29,24 +29,28 @@ local version = redis.call('HGET', session, 'version') or '0'
 /// `ARGV`: format, who, lease's life, life of a session in which nobody is signed in. Answers `1, fence, version`, or `0` and
 /// how long the lease of somebody else will live.
 ///
-/// Whoever has the lease already gets it again: the answer may have been lost.
+/// Whoever has the lease already is told so, and nothing changes: the answer was lost, or the question came twice.
 pub(super) static ACQUIRE: LazyLock<Step> = LazyLock::new(|| {
     Step::new(
         "
 local holder = redis.call('GET', lease)
 if holder and holder ~= ARGV[2] then return {0, redis.call('PTTL', lease)} end
-redis.call('SET', lease, ARGV[2], 'PX', ARGV[3])
-redis.call('HSET', session, 'format', ARGV[1])
-local fence = redis.call('HINCRBY', session, 'fence', 1)
-if redis.call('HEXISTS', session, 'tokens') == 0 then redis.call('PEXPIRE', session, ARGV[4]) end
-return {1, fence, tonumber(version)}
+if not holder then
+  redis.call('SET', lease, ARGV[2], 'PX', ARGV[3])
+  redis.call('HSET', session, 'format', ARGV[1])
+  redis.call('HINCRBY', session, 'fence', 1)
+  if redis.call('HEXISTS', session, 'tokens') == 0 then redis.call('PEXPIRE', session, ARGV[4]) end
+end
+return {1, tonumber(redis.call('HGET', session, 'fence') or '0'), tonumber(version)}
 ",
     )
 });
 
 /// `ARGV`: format, who (empty without a lease), fence, the version that is to be replaced, tokens (empty: none), the life of
-/// what is written (0: for ever). Answers `1, version`; `0, version, by` where it is another version; `-1` where the lease is
-/// lost.
+/// what is written (0: for ever), the write's own name. Answers `1, version`; `0, version, by` where it is another version;
+/// `-1` where the lease is lost.
+///
+/// A write that was made already is not made again: the answer was lost, or the question came twice.
 pub(super) static WRITE: LazyLock<Step> = LazyLock::new(|| {
     Step::new(
         "
@@ -54,10 +58,11 @@ if ARGV[2] ~= '' then
   if redis.call('GET', lease) ~= ARGV[2] then return {-1} end
   if tonumber(redis.call('HGET', session, 'fence') or '0') > tonumber(ARGV[3]) then return {-1} end
 end
+if redis.call('HGET', session, 'write') == ARGV[7] then return {1, tonumber(version)} end
 if version ~= ARGV[4] then
   return {0, tonumber(version), tonumber(redis.call('HGET', session, 'by') or '0')}
 end
-redis.call('HSET', session, 'format', ARGV[1], 'by', ARGV[3])
+redis.call('HSET', session, 'format', ARGV[1], 'by', ARGV[3], 'write', ARGV[7])
 version = redis.call('HINCRBY', session, 'version', 1)
 if ARGV[5] == '' then
   redis.call('HDEL', session, 'tokens')

@@ -49,9 +49,14 @@ pub(super) struct Lease {
 
 /// What a write came to.
 pub(super) enum Wrote {
-    Done { version: i64 },
+    Done {
+        version: i64,
+    },
     /// It is another version by now, which this fence has written.
-    Other { version: i64, by: i64 },
+    Other {
+        version: i64,
+        by: i64,
+    },
     LeaseLost,
 }
 
@@ -65,6 +70,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Server<C> {
             runtime,
             session: session.into(),
             lease_key: lease_key.into(),
+            // A flight (30 s) and its save (10 s + 3 * 5 s), and a little.
             lease: Duration::from_secs(60),
             expire_after: None,
         }
@@ -86,7 +92,14 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Server<C> {
         let text = |field| fields.get(field).and_then(|value| std::str::from_utf8(value).ok());
         match text("format") {
             Some(FORMAT) => {}
-            Some(format) => return Err(if is_newer(format) { RedisStoreErrorKind::Newer } else { RedisStoreErrorKind::Foreign }.into()),
+            Some(format) => {
+                return Err(if is_newer(format) {
+                    RedisStoreErrorKind::Newer
+                } else {
+                    RedisStoreErrorKind::Foreign
+                }
+                .into());
+            }
             None => return Err(RedisStoreErrorKind::Foreign.into()),
         }
         let version = text("version").map_or(Some(0), |version| version.parse().ok());
@@ -109,9 +122,11 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Server<C> {
         self.step(&RELEASE, &[holder]).await.map(drop)
     }
 
-    /// Over this version and no other. With a lease, only while that is held.
+    /// Over this version and no other. With a lease, only while that is held. It may be asked for again under its name, and is
+    /// made once.
     pub(super) async fn write(
         &self,
+        name: &str,
         tokens: Option<&Tokens>,
         version: i64,
         under: Option<(&str, i64)>,
@@ -123,7 +138,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Server<C> {
             Some(_) => self.expire_after.map_or_else(|| "0".to_owned(), millis),
             None => millis(EMPTY + self.lease),
         };
-        let arguments = [holder, &fence.to_string(), &version.to_string(), &json, &life];
+        let arguments = [holder, &fence.to_string(), &version.to_string(), &json, &life, name];
         let answer = self.step(&WRITE, &arguments).await?;
         match answer[..] {
             [1, version] => Ok(Wrote::Done { version }),
@@ -136,9 +151,10 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Server<C> {
     /// Whatever is there. Over the version that is the newest one now, so that a write which a broken connection has delayed is
     /// refused when it arrives after this one.
     pub(super) async fn overwrite(&self, tokens: Option<&Tokens>) -> Result<(), NotWritten> {
+        let name = unique()?;
         let mut version = self.version().await?;
         loop {
-            match self.write(tokens, version, None).await? {
+            match self.write(&name, tokens, version, None).await? {
                 Wrote::Done { .. } => return Ok(()),
                 Wrote::Other { version: newest, .. } => version = newest,
                 Wrote::LeaseLost => return Err(NotWritten::Overtaken),
@@ -186,6 +202,14 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Server<C> {
             Either::Left((answered, _)) => Ok(answered?),
             Either::Right(_) => Err(RedisStoreErrorKind::Unreachable.into()),
         }
+    }
+}
+
+/// A name that nobody else has, in whatever process.
+pub(super) fn unique() -> Result<Arc<str>, RedisStoreError> {
+    match (getrandom::u64(), getrandom::u64()) {
+        (Ok(high), Ok(low)) => Ok(format!("{high:016x}{low:016x}").into()),
+        _ => Err(RedisStoreErrorKind::Other.into()),
     }
 }
 

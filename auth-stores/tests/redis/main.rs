@@ -3,4 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
 mod conformance;
+mod faulty;
+mod keys;
+mod leases;
+mod sessions;
 mod support;
+mod trouble;

@@ -7,9 +7,9 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use auth_core::{StandaloneRuntime, StoreError};
+use auth_core::{StandaloneRuntime, StoreError, TokenStore};
 use auth_reqwest::TokioRuntime;
-use auth_stores::redis::aio::{ConnectionManager, MultiplexedConnection};
+use auth_stores::redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
 use auth_stores::redis::{self, Client, Cmd, FromRedisValue};
 use auth_stores::{RedisStore, RedisStoreError, RedisStoreErrorKind};
 
@@ -59,6 +59,13 @@ impl Server {
         self.child = run(&self.directory, &self.options);
     }
 
+    /// Sends it a signal.
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, name: &str) {
+        let mut kill = Command::new("kill");
+        assert!(kill.args(["-s", name, &self.child.id().to_string()]).status().unwrap().success());
+    }
+
     /// As whoever administers it.
     pub(crate) fn ask<T: FromRedisValue>(&self, command: &Cmd) -> T {
         command.query(&mut self.client().get_connection().unwrap()).unwrap()
@@ -99,7 +106,10 @@ pub(crate) static TOKIO: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
 /// One that comes back after it was broken.
 pub(crate) async fn on_tokio(server: &Server, name: &str) -> RedisStore<ConnectionManager> {
     let client = server.client();
-    let connecting = TOKIO.spawn(async move { client.get_connection_manager().await.unwrap() });
+    // It comes back soon, for tests' sake.
+    let config = ConnectionManagerConfig::new().set_max_delay(Duration::from_millis(10));
+    let connecting =
+        TOKIO.spawn(async move { client.get_connection_manager_with_config(config).await.unwrap() });
     RedisStore::new(connecting.await.unwrap(), TokioRuntime::new(TOKIO.handle().clone()), name)
 }
 
@@ -116,6 +126,11 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
         None
     }))
     .expect("it hangs")
+}
+
+/// The access token in the store.
+pub(crate) async fn stored(store: &impl TokenStore) -> Option<String> {
+    store.load().await.unwrap().map(|tokens| tokens.access_token().reveal().to_owned())
 }
 
 #[track_caller]
