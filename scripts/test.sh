@@ -23,6 +23,7 @@ cargo fmt --manifest-path auth-core/fuzz/Cargo.toml --check
 
 say "clippy"
 cargo clippy --workspace --all-targets --locked -- -D warnings
+cargo clippy -p auth-core --all-targets --all-features --locked -- -D warnings
 
 say "clippy, of the fuzz targets: not linked, so that no C++ compiler is needed"
 cargo clippy --manifest-path auth-core/fuzz/Cargo.toml --locked --no-default-features --target-dir target -- -D warnings
@@ -49,6 +50,9 @@ scripts/check-schedules.sh
 
 say "the seam: no HTTP library and no runtime in auth-core"
 scripts/check-seams.sh
+
+say "tests of the feature tracing"
+cargo test -p auth-core --locked --features tracing --test traces --test fast_path
 
 say "tests"
 cargo test --workspace --locked

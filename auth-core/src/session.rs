@@ -19,15 +19,19 @@ mod load;
 mod policy;
 mod queue;
 mod reentry;
+mod rest;
 #[cfg(test)]
 #[cfg(auth_shuttle)]
 mod schedules;
 mod state;
+#[cfg_attr(not(feature = "tracing"), path = "session/trace/off.rs")]
+mod trace;
 mod turn;
 mod wait;
 mod watch;
 
 pub use builder::SessionBuilder;
+pub(crate) use builder::standalone;
 pub use lease::{Lease, Stamp};
 pub use policy::{PersistFailure, ReplayOrder};
 pub use turn::{Start, Turn};
@@ -45,6 +49,7 @@ use self::state::Ask;
 use self::wait::WaitTurn;
 use crate::contain::wake;
 use crate::event::{Event, SessionState};
+use crate::sessions::Guest;
 use crate::{AccessToken, Counters, Error, ErrorKind, Refresher, Runtime, Scheme, Tokens};
 
 /// One identity at a time, and the coordinator that keeps its tokens fresh. Cheap to clone: every clone is the same session.
@@ -70,6 +75,9 @@ use crate::{AccessToken, Counters, Error, ErrorKind, Refresher, Runtime, Scheme,
 #[derive(Clone)]
 pub struct Session {
     handle: Arc<Handle>,
+    /// Where it came from a pool: tells the pool when nobody holds it any more. Dropped after the handle.
+    #[expect(dead_code, reason = "held for its destructor")]
+    guest: Option<Arc<Guest>>,
 }
 
 /// The last one closes the watches. Tasks hold the core alone, so a flight under way keeps nobody watching.
@@ -93,7 +101,12 @@ impl Session {
     }
 
     pub(crate) fn from_core(core: Core) -> Self {
-        Self { handle: Arc::new(Handle { core: Arc::new(core) }) }
+        Self { handle: Arc::new(Handle { core: Arc::new(core) }), guest: None }
+    }
+
+    /// The same session, handed out by a pool.
+    pub(crate) fn lent(&self, guest: Arc<Guest>) -> Self {
+        Self { handle: Arc::clone(&self.handle), guest: Some(guest) }
     }
 
     fn core(&self) -> &Arc<Core> {
@@ -227,10 +240,7 @@ impl Session {
         let lease = match self.core().outcome(Ask::Valid(min_validity)).await {
             Ok(lease) => lease,
             // What is still valid is better than the failure to make it valid for longer; but it has to be the same sign-in's.
-            Err(error) => {
-                let lease = self.core().fast();
-                lease.filter(|lease| Some(lease.stamp().epoch) == asked_as).ok_or(error)?
-            }
+            Err(error) => asked_as.and_then(|epoch| self.core().valid(epoch)).ok_or(error)?,
         };
         let newest = self.core().tokens(lease.stamp());
         newest

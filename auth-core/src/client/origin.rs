@@ -131,6 +131,8 @@ mod tests {
         assert!(is_same(&uri("http://a/x"), &uri("http://A:80/y")));
         assert!(!is_same(&uri("http://a/x"), &uri("https://a/x")));
         assert!(!is_same(&uri("/x"), &uri("/x")));
+        assert!(is_same(&uri("ws://a/x"), &uri("ws://a/y")));
+        assert!(!is_same(&uri("ws://a/x"), &uri("ws://a:80/x")), "whose default port is not known here");
     }
 
     #[test]

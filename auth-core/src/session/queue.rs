@@ -177,12 +177,12 @@ impl Queue {
         self.end(Phase::Failed(error));
     }
 
-    /// Nobody waits for anybody any more: each looks at the session for itself.
-    pub(crate) fn open(&self) {
-        self.end(Phase::Open);
+    /// Nobody waits for anybody any more: each looks at the session for itself. Whether that is new.
+    pub(crate) fn open(&self) -> bool {
+        self.end(Phase::Open)
     }
 
-    fn end(&self, phase: Phase) {
+    fn end(&self, phase: Phase) -> bool {
         let (woken, replaced) = {
             let mut line = self.line();
             // A flight's failure is final; a queue that drains or is open can no longer fail.
@@ -190,7 +190,7 @@ impl Queue {
                 (Phase::Closed, _) | (Phase::Draining, Phase::Open) => {
                     std::mem::replace(&mut line.phase, phase)
                 }
-                _ => return,
+                _ => return false,
             };
             let mut woken = line.wakers();
             if line.planted.has(Fault::LostWaiter) && matches!(line.phase, Phase::Failed(_)) {
@@ -202,6 +202,7 @@ impl Queue {
         for waker in woken {
             wake(waker);
         }
+        true
     }
 
     /// The timer's look at a queue that drains.
@@ -222,14 +223,14 @@ impl Queue {
                 return Tick::Going;
             }
         }
-        self.open();
-        Tick::Opened
+        // A waiter's look may have come first: it tells of it then.
+        if self.open() { Tick::Opened } else { Tick::Done }
     }
 }
 
 impl Queue {
     /// A waiter's look at a queue that drains: opens it where the baton has stood still for `patience` since it was first
-    /// looked at. Whether it has.
+    /// looked at. Whether it has done so.
     pub(crate) fn look(&self, now: Duration, patience: Duration) -> bool {
         {
             let mut line = self.line();
@@ -248,8 +249,7 @@ impl Queue {
                 }
             }
         }
-        self.open();
-        true
+        self.open()
     }
 }
 

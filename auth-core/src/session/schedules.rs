@@ -10,6 +10,7 @@
 
 mod check;
 mod chronicle;
+mod pool;
 mod queue;
 mod runtimes;
 mod scene;

@@ -305,6 +305,26 @@ fn a_late_answer_gives_way_to_what_another_process_has_written() {
     assert_eq!(status(&next), 200);
 }
 
+/// K17: nor is it written without the lock, where another process has that.
+#[test]
+fn a_late_answer_is_not_written_without_the_lock() {
+    let (apart, asked) = late_answer(|world| {
+        world.store.hold(Op::Lock);
+        world.store.put_rotated(numbered(5));
+    });
+    let world = &apart.world;
+    assert!(asked.is_empty(), "it waits for the lock: {asked:?}");
+
+    for _ in 0..3 {
+        world.pass(Duration::from_secs(10));
+        apart.tasks.advance(Duration::from_secs(10));
+        apart.drive();
+    }
+
+    assert_eq!(world.stored().as_deref(), Some("T5"));
+    assert!(!world.events().iter().any(|event| matches!(event, Event::WrittenUnlocked)));
+}
+
 /// K2: a save that nobody drives any more, but that had reached the store: made once more it is no failure.
 #[test]
 fn a_save_that_had_arrived_is_no_failure() {

@@ -35,7 +35,7 @@ impl Scene {
         let chronicle = Arc::new(Chronicle::default());
         let builder = Session::builder(Endpoint { server: Arc::clone(server), acquires });
         let builder = builder.store(shelf.clone()).runtime(Clockwork(Arc::clone(world)));
-        let session = build(builder.on_event(chronicle.listener())).build();
+        let session = build(builder.on_event(chronicle.listener(world))).build();
         let scene = Self {
             world: Arc::clone(world),
             server: Arc::clone(server),
@@ -154,6 +154,9 @@ impl Scene {
         let state = self.session.state();
         assert_eq!(seen.last(), Some(&state), "the last that the watcher saw of {seen:?}");
         assert_eq!(newest, self.newest(), "the fast path had the newest");
+        let mut been = self.chronicle.states().into_iter();
+        let in_order = seen.iter().all(|seen| been.any(|state| state == *seen));
+        assert!(in_order, "the watcher saw {seen:?} of {:?}", self.chronicle.states());
         let stored = self.shelf.content();
         match state {
             SessionState::Unknown => {}

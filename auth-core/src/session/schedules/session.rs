@@ -14,11 +14,11 @@ fn a_storm_is_one_refresh() {
     check(400, |world| {
         let scene = Scene::signed_in(world);
         scene.server.expire(0);
+        let stamp = scene.session.core().published().unwrap().stamp;
         for name in ["one", "two", "three"] {
             scene.caller(name, &[]);
         }
         let other = Arc::clone(&scene);
-        let stamp = scene.session.core().published().unwrap().stamp;
         world.caller("another way", async move {
             let lease = match chance(3) {
                 0 => other.session.refresh(Some(stamp)).await.map(drop),

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt as _;
+
 use super::check::check;
 use super::scene::Scene;
 use super::server::{Server, Token};
 use super::shelf::Shelf;
-use super::world::{chance, sometime};
-use crate::{ErrorKind, Event, PersistFailure};
+use super::world::{a_while, chance, sometime};
+use crate::sync::{AtomicU64, Ordering};
+use crate::{ErrorKind, Event, MemoryStore, PersistFailure, StoreError, StoreGuard, TokenStore as _};
 
 /// C18: the first requests of a session share one load; a sign-in meanwhile wins; who is dropped takes nobody along.
 #[test]
@@ -127,4 +130,45 @@ fn what_another_session_decides_wins() {
         assert_eq!(shelf.content(), signs_in.then_some(Token { user: 1, generation: 0 }));
         one.at_rest();
     });
+}
+
+/// K14, K16: the lock of a store that two clones share is one at a time, goes down the line past those who left it, and is free at
+/// the end.
+#[test]
+fn a_memory_stores_lock_goes_down_the_line() {
+    check(1_000, |world| {
+        let store = MemoryStore::new();
+        let holders = Arc::new(AtomicU64::new(0));
+        for name in ["one", "two", "three", "four"] {
+            let (world, store, holders) = (Arc::clone(world), store.clone(), Arc::clone(&holders));
+            let other = Arc::clone(&world);
+            let holder = async move {
+                let guard = store.lock().await;
+                let others = holders.fetch_add(1, Ordering::SeqCst);
+                other.claim(others == 0 && matches!(guard, Ok(Some(_))), || {
+                    format!("{others} others hold it")
+                });
+                let held = Held { holders, _guard: guard };
+                a_while().await;
+                drop(held);
+            };
+            if chance(2) == 0 { world.caller(name, holder) } else { world.passer_by(name, holder) }
+        }
+
+        world.settle();
+
+        assert!(matches!(store.lock().now_or_never(), Some(Ok(Some(_)))), "the lock is free");
+    });
+}
+
+/// Counted out before the guard is dropped.
+struct Held {
+    holders: Arc<AtomicU64>,
+    _guard: Result<Option<Box<dyn StoreGuard>>, StoreError>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.holders.fetch_sub(1, Ordering::SeqCst);
+    }
 }
