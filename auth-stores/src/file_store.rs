@@ -91,6 +91,10 @@ use place::Place;
 /// - **On network file systems** the lock is as good as theirs, and so is the order of writes.
 /// - **Elsewhere than on Unix** the file is as private as its directory; a power failure may undo the last save; what a process
 ///   leaves behind that dies while it writes (`.….new`) stays there.
+/// - **Another user** who runs the program (`sudo`) makes the file theirs. Its owner gets
+///   [`Denied`](FileStoreErrorKind::Denied) from then on.
+/// - **A program that is stopped** (Ctrl-Z) in the middle of a refresh keeps the lock. The others wait for as long as their
+///   session's `lock_timeout` says, and refresh nothing meanwhile.
 /// - **Child processes** made by a bare `fork` have their parent's locks, and hold them.
 /// - **Copy-on-write file systems** may need room where others have it already.
 #[derive(Clone)]

@@ -33,7 +33,7 @@ use server::Server;
 /// | no refresh token is spent where its successor could not be saved | taking the lock is a write: a server that is full, a replica or read-only refuses it |
 ///
 /// The connection is yours: any of the crate [`redis`] that can be cloned. Take one that reconnects, a
-/// [`ConnectionManager`](https://docs.rs/redis/1/redis/aio/struct.ConnectionManager.html) or a cluster's. It has to be to the primary: what was
+/// [`ConnectionManager`](redis::aio::ConnectionManager) or a cluster's. It has to be to the primary: what was
 /// saved has to be seen by whoever loads next.
 ///
 /// ```no_run
@@ -45,7 +45,7 @@ use server::Server;
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// # let refresher = refresher_fn(|_: Tokens| async { Err::<Tokens, _>(RefreshError::unavailable("not here")) });
 /// let client = auth_stores::redis::Client::open("redis://127.0.0.1/")?;
-/// let connection = client.get_multiplexed_async_connection().await?; // in production one that reconnects
+/// let connection = client.get_connection_manager().await?;
 ///
 /// let store = RedisStore::new(connection, TokioRuntime::current(), "notes:user:42");
 /// let session = Session::builder(refresher).store(store).runtime(TokioRuntime::current()).build();
@@ -54,9 +54,9 @@ use server::Server;
 ///
 /// # The runtime
 ///
-/// What the connection needs is the connection's choice (`tokio-comp` or `smol-comp` of the crate `redis`); the store asks its
-/// questions, and waits between them, as tasks of the [`Runtime`] that it is given, whatever executor the session is polled by.
-/// On tokio that is a `TokioRuntime`, for smol any will do. A runtime on which the connection does not work is an error of kind
+/// A connection of the crate `redis` is tokio's where it is made within a tokio runtime, and smol's elsewhere (with the feature
+/// `redis-smol`); the store asks its questions, and waits between them, as tasks of the [`Runtime`] that it is given, whatever
+/// executor the session is polled by. On tokio that is a `TokioRuntime`, for smol any will do. A runtime on which the connection does not work is an error of kind
 /// [`Runtime`](RedisStoreErrorKind::Runtime).
 ///
 /// # What is kept
@@ -114,7 +114,8 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisStore<C> {
         self
     }
 
-    /// Forgets a session that has not been written for this long: nobody is signed in then. Default: it is kept.
+    /// Forgets a session that has not been written for this long: nobody is signed in then. One that is being refreshed lives as
+    /// long as the lease does. Default: it is kept.
     ///
     /// A good choice is the life of your refresh tokens, where each refresh begins it anew. A shorter one signs out who could
     /// have gone on.

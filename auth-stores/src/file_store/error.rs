@@ -154,6 +154,8 @@ pub(super) enum NotWritten {
     /// The lock was lost, or somebody wrote without it.
     Overtaken,
     Failed(FileStoreError),
+    /// It was made, and perhaps not to stay: the directory could not be written out.
+    Unsynced(FileStoreError),
 }
 
 impl From<FileStoreError> for NotWritten {
@@ -166,7 +168,7 @@ impl From<NotWritten> for StoreError {
     fn from(why: NotWritten) -> Self {
         match why {
             NotWritten::Overtaken => StoreError::conflict(),
-            NotWritten::Failed(error) => StoreError::new(error),
+            NotWritten::Failed(error) | NotWritten::Unsynced(error) => StoreError::new(error),
         }
     }
 }

@@ -54,7 +54,7 @@ impl FileGuard {
 
     /// Removes what cannot be read.
     pub(super) async fn discard(&self) -> Result<bool, StoreError> {
-        self.with(|store, _| Ok(store.place.discard()?)).await
+        self.with(|store, _| store.place.discard()).await
     }
 
     async fn with<T: Send + 'static>(
@@ -75,6 +75,15 @@ impl Holding {
     fn covers(&self, there: Option<&[u8]>) -> bool {
         self.held.is_current() && self.seen.as_ref().is_none_or(|seen| seen.as_deref() == there)
     }
+
+    /// After its own write it has not read what is there. That includes one which has failed after it was made: it may be made
+    /// again.
+    fn written(&mut self, written: Result<(), NotWritten>) -> Result<(), NotWritten> {
+        if matches!(written, Ok(()) | Err(NotWritten::Unsynced(_))) {
+            self.seen = None;
+        }
+        written
+    }
 }
 
 #[async_trait]
@@ -94,18 +103,15 @@ impl StoreGuard for FileGuard {
             let mut prepared = holding.prepared.take();
             let saved = store.place.replace(&tokens, &mut prepared, |there| holding.covers(there));
             holding.prepared = prepared;
-            saved?;
-            holding.seen = None;
-            Ok(())
+            holding.written(saved)
         })
         .await
     }
 
     async fn clear(&mut self) -> Result<(), StoreError> {
         self.with(|store, holding| {
-            store.place.remove(|there| holding.covers(there))?;
-            holding.seen = None;
-            Ok(())
+            let cleared = store.place.remove(|there| holding.covers(there));
+            holding.written(cleared)
         })
         .await
     }

@@ -151,12 +151,12 @@ impl Place {
         self.check_replaceable(allowed)?;
         new.take_name(&self.path).map_err(|error| self.io(error))?;
         *prepared = None;
-        Ok(self.sync_directory()?)
+        self.sync_directory().map_err(NotWritten::Unsynced)
     }
 
     pub(super) fn remove(&self, allowed: impl FnOnce(Option<&[u8]>) -> bool) -> Result<(), NotWritten> {
         self.check_replaceable(allowed)?;
-        Ok(self.unlink()?)
+        self.unlink()
     }
 
     fn check_replaceable(&self, allowed: impl FnOnce(Option<&[u8]>) -> bool) -> Result<(), NotWritten> {
@@ -165,22 +165,23 @@ impl Place {
     }
 
     /// Removes a file that [cannot be read](Self::replaceable); whether there was one.
-    pub(super) fn discard(&self) -> Result<bool, FileStoreError> {
+    pub(super) fn discard(&self) -> Result<bool, NotWritten> {
         match self.replaceable() {
             Ok(_) => Ok(false),
             Err(error) if error.is_unreadable() => self.unlink().map(|()| true),
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         }
     }
 
-    fn unlink(&self) -> Result<(), FileStoreError> {
+    fn unlink(&self) -> Result<(), NotWritten> {
         match fs::remove_file(&self.path) {
-            Ok(()) => self.sync_directory(),
+            Ok(()) => {}
             // Somebody else did; or there is no directory yet.
-            Err(error) if error.kind() == ErrorKind::NotFound && !self.directory().is_dir() => Ok(()),
-            Err(error) if error.kind() == ErrorKind::NotFound => self.sync_directory(),
-            Err(error) => Err(self.io(error)),
+            Err(error) if error.kind() == ErrorKind::NotFound && !self.directory().is_dir() => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(self.io(error).into()),
         }
+        self.sync_directory().map_err(NotWritten::Unsynced)
     }
 
     /// A rename or a removal is on the disk when the directory is.

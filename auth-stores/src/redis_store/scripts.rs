@@ -29,7 +29,8 @@ local version = redis.call('HGET', session, 'version') or '0'
 /// `ARGV`: format, who, lease's life, life of a session in which nobody is signed in. Answers `1, fence, version`, or `0` and
 /// how long the lease of somebody else will live.
 ///
-/// Whoever has the lease already is told so, and nothing changes: the answer was lost, or the question came twice.
+/// Whoever has the lease already is told so, and nothing changes: the answer was lost, or the question came twice. A session does
+/// not end while somebody has it: what a refresh brings would have nothing left to replace.
 pub(super) static ACQUIRE: LazyLock<Step> = LazyLock::new(|| {
     Step::new(
         "
@@ -40,6 +41,8 @@ if not holder then
   redis.call('HSET', session, 'format', ARGV[1])
   redis.call('HINCRBY', session, 'fence', 1)
   if redis.call('HEXISTS', session, 'tokens') == 0 then redis.call('PEXPIRE', session, ARGV[4]) end
+  local left = redis.call('PTTL', session)
+  if left >= 0 and left < tonumber(ARGV[3]) then redis.call('PEXPIRE', session, ARGV[3]) end
 end
 return {1, tonumber(redis.call('HGET', session, 'fence') or '0'), tonumber(version)}
 ",

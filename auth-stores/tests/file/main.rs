@@ -3,6 +3,7 @@
 
 mod conformance;
 mod crashes;
+mod denied;
 mod locking;
 mod privacy;
 mod refusals;

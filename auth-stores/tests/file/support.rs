@@ -111,6 +111,20 @@ impl Other {
         Self::with(shell, test, place)
     }
 
+    /// The same, as somebody who may do only what permissions allow: root may do everything else.
+    #[cfg(unix)]
+    pub(crate) fn unprivileged(test: &str, place: &Path) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        let itself = std::env::current_exe().unwrap();
+        // The owner of what this program makes is who it runs as.
+        if fs::metadata(place.parent().unwrap()).unwrap().uid() != 0 {
+            return Self::with(Command::new(itself), test, place);
+        }
+        let mut as_root = Command::new("setpriv");
+        as_root.args(["--bounding-set=-all", "--inh-caps=-all"]).arg(itself);
+        Self::with(as_root, test, place)
+    }
+
     fn with(mut command: Command, test: &str, place: &Path) -> Self {
         command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(PLACE, place);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();

@@ -106,6 +106,26 @@ fn each_write_begins_the_life_of_a_session_anew() {
     assert!(life(&server) > 60_000);
 }
 
+/// Its last moment is a refresh as any other: what that brings is saved, and the session begins anew.
+#[test]
+fn a_session_does_not_expire_under_whoever_refreshes_it() {
+    let server = Server::start();
+    let lease = Duration::from_secs(60);
+    let store = block_on(on_smol(&server, "s")).expire_after(lease * 2).lease(lease);
+    block_on(store.save(&numbered(0))).unwrap();
+    let _: i64 = server.ask(cmd("PEXPIRE").arg(KEY).arg(20_000));
+
+    let guard = block_on(store.lock()).unwrap().unwrap();
+
+    // In this order: time goes by between the two.
+    let (left, lease_left) = (life(&server), server.ask::<i64>(cmd("PTTL").arg("{auth:s}:lease")));
+    assert!(left >= lease_left, "{left}, and the lease {lease_left}");
+    block_on(guard.release());
+    let _: i64 = server.ask(cmd("PEXPIRE").arg(KEY).arg(90_000));
+    drop(block_on(store.lock()).unwrap());
+    assert!(life(&server) > 60_000, "one that lives longer is left as it is");
+}
+
 #[test]
 fn a_session_that_has_expired_is_nobodys() {
     let server = Server::start();
