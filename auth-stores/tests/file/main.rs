@@ -6,6 +6,7 @@ mod crashes;
 mod denied;
 mod locking;
 mod privacy;
+mod processes;
 mod refusals;
 mod room;
 mod sessions;

@@ -6,6 +6,7 @@ mod conformance;
 mod faulty;
 mod keys;
 mod leases;
+mod processes;
 mod sessions;
 mod support;
 mod trouble;

@@ -44,8 +44,12 @@ impl Server {
         Self { child, directory, options }
     }
 
+    pub(crate) fn url(&self) -> String {
+        format!("redis+unix://{}", self.directory.join("r.sock").display())
+    }
+
     pub(crate) fn client(&self) -> Client {
-        Client::open(format!("redis+unix://{}", self.directory.join("r.sock").display())).unwrap()
+        Client::open(self.url()).unwrap()
     }
 
     /// Ends it as a crash does.
