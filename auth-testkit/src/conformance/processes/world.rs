@@ -8,7 +8,7 @@ use crate::processes::{Crew, Launch, MemberId, Outcome, Step, Times};
 use crate::server::{Policy, Stats, TestServer};
 
 /// How long a request that is expected to succeed is made again: longer than any lease, and than the others' retries.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) type Act = Box<dyn Fn(&[u32]) + Send + Sync>;
 
