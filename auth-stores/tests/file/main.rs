@@ -4,10 +4,12 @@
 mod conformance;
 mod crashes;
 mod denied;
+mod disk;
 mod locking;
 mod privacy;
 mod processes;
 mod refusals;
 mod room;
+mod scenes;
 mod sessions;
 mod support;
