@@ -78,7 +78,7 @@ fn processes_on_one_file_that_are_killed_lose_nothing_else() {
 
 #[test]
 fn processes_on_one_redis_that_are_killed_lose_nothing_else() {
-    survives("--processes 5 --store redis --rounds 12 --kill --seed 3", 5, 12);
+    survives("--processes 5 --store redis --rounds 20 --kill --seed 3", 5, 20);
 }
 
 #[test]

@@ -29,9 +29,10 @@ fn sessions_on_one_file_make_one_refresh() {
     }
 
     for round in 1..=5 {
-        let rejected = parties.iter().map(|(session, _)| async {
-            let stamp = session.lease().await.unwrap().stamp();
-            drop(session.recover(stamp).await.unwrap());
+        // All of them first: whoever looks later has the new token already, and would reject that.
+        let leases = block_on(join_all(parties.iter().map(|(session, _)| session.lease())));
+        let rejected = parties.iter().zip(leases).map(|((session, _), lease)| async move {
+            drop(session.recover(lease.unwrap().stamp()).await.unwrap());
             token(session).await
         });
         let tokens = block_on(join_all(rejected));

@@ -30,9 +30,9 @@ impl Killer {
         ((mixed ^ (mixed >> 31)) % most as u64) as usize
     }
 
-    /// In three rounds of four it is nobody.
+    /// In five rounds of six it is nobody.
     pub(crate) fn target(&mut self, processes: usize) -> Target {
-        match self.below(4) {
+        match self.below(6) {
             0 if self.below(4) == 0 => Target::Anybody(self.below(processes)),
             0 => Target::Whoever(Step::ALL[self.below(Step::ALL.len())]),
             _ => Target::Nobody,

@@ -21,8 +21,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Report, String> {
     let seed = plan.kill.then(|| plan.seed.unwrap_or_else(chance));
     let place = Place::make(plan.store)?;
     let server = TestServer::start().map_err(|error| format!("no server could be started: {error}"))?;
-    // The lease of a dead process is waited for.
-    let times = if plan.kill { Times::brisk() } else { Times::default() };
+    let times = if plan.kill { brisk() } else { Times::default() };
     let mut fleet = Fleet {
         crew: Crew::new(server, Launch::this_program(), &place.address, times),
         killer: seed.map(Killer::new),
@@ -38,6 +37,16 @@ pub(crate) fn run(plan: &Plan) -> Result<Report, String> {
         fleet.round(round)?;
     }
     Ok(fleet.end(plan, seed, begin.elapsed()))
+}
+
+/// The lease of a dead process is waited for. With these it is over in four seconds.
+fn brisk() -> Times {
+    let mut times = Times::brisk();
+    times.refresh = Duration::from_millis(2000);
+    times.attempt = Duration::from_millis(1500);
+    times.lock = Duration::from_millis(500);
+    times.store = Duration::from_millis(500);
+    times
 }
 
 fn chance() -> u64 {
