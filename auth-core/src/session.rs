@@ -109,6 +109,7 @@ impl Session {
         Self { handle: Arc::clone(&self.handle), guest: Some(guest) }
     }
 
+    #[inline]
     fn core(&self) -> &Arc<Core> {
         &self.handle.core
     }
@@ -183,11 +184,9 @@ impl Session {
     /// # Cancel safety
     ///
     /// Dropped, it gives up its place in the queue.
-    pub async fn lease(&self) -> Result<Turn, Error> {
-        if let Some(lease) = self.core().fast() {
-            return Ok(Turn::free(lease));
-        }
-        WaitTurn::new(self.core(), None).await
+    #[inline]
+    pub fn lease(&self) -> impl Future<Output = Result<Turn, Error>> {
+        WaitTurn::look(self.core())
     }
 
     /// A new turn for a request whose lease was rejected: joins the refresh, or starts it, or has what came of it already.
@@ -242,10 +241,7 @@ impl Session {
             // What is still valid is better than the failure to make it valid for longer; but it has to be the same sign-in's.
             Err(error) => asked_as.and_then(|epoch| self.core().valid(epoch)).ok_or(error)?,
         };
-        let newest = self.core().tokens(lease.stamp());
-        newest
-            .map(|tokens| tokens.access_token().clone())
-            .ok_or_else(|| Error::new(ErrorKind::SessionChanged))
+        lease.access_token().cloned().ok_or_else(|| Error::new(ErrorKind::SessionChanged))
     }
 
     /// The newest lease of the sign-in that this one is of, whatever its age: for a request that is made once more without

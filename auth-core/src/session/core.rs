@@ -136,6 +136,7 @@ impl Core {
         }
     }
 
+    #[inline]
     pub(crate) fn now(&self) -> Duration {
         self.runtime.elapsed()
     }
@@ -143,13 +144,6 @@ impl Core {
     /// A new sign-in's id: from the runtime, since it has to differ between processes.
     pub(crate) fn sign_in_id(&self) -> SignInId {
         SignInId::from_random(self.runtime.random(), self.runtime.random())
-    }
-
-    /// The tokens behind this lease, or behind a newer one of the same sign-in.
-    pub(crate) fn tokens(&self, stamp: Stamp) -> Option<Arc<Tokens>> {
-        let snapshot = self.published.load();
-        let snapshot = snapshot.as_ref().filter(|snapshot| snapshot.stamp.epoch == stamp.epoch)?;
-        Some(Arc::clone(&snapshot.tokens))
     }
 
     /// The newest generation, if somebody is signed in.
@@ -206,25 +200,23 @@ impl Core {
         split_mix(&self.seed)
     }
 
-    /// The fast path: one load, one clock read, one clone. No lock, no allocation.
+    /// The fast path: one load, one clock read. No lock, no allocation.
+    #[inline]
     pub(crate) fn fast(&self) -> Option<Lease> {
-        let snapshot = self.published.load();
-        let snapshot = snapshot.as_ref()?;
-        snapshot.is_free(self.now()).then(|| snapshot.lease())
+        Lease::new(self.published.load(), |newest| newest.is_free(self.now()))
     }
 
     /// The newest lease of this epoch while it is valid, in its soft window too: for who would rather have had a newer one.
     pub(crate) fn valid(self: &Arc<Self>, epoch: u64) -> Option<Lease> {
         let now = self.now();
-        self.change(|state, _| state.valid(epoch, now)).map(|snapshot| snapshot.lease())
+        self.change(|state, _| state.valid(epoch, now)).map(Lease::from)
     }
 
     /// The newest lease whatever its age, for a waiter at its turn: rows 1 and 2, then use it.
     pub(crate) fn at_turn(self: &Arc<Self>, epoch: u64) -> Result<Lease, Error> {
-        if let Some(snapshot) = &*self.published.load()
-            && (snapshot.stamp.epoch == epoch || self.policy.planted.has(Fault::CrossIdentity))
-        {
-            return Ok(snapshot.lease());
+        let lent = self.policy.planted.has(Fault::CrossIdentity);
+        if let Some(lease) = Lease::new(self.published.load(), |newest| newest.stamp.epoch == epoch || lent) {
+            return Ok(lease);
         }
         let refusal = self.change(|state, _| state.foreign(epoch));
         Err(refusal.unwrap_or_else(|| Error::new(ErrorKind::SessionChanged)))
@@ -292,10 +284,10 @@ impl Core {
         self.change(|state, after| {
             self.look(state, after, now);
             let (flight, start) = match state.ask(ask, now, &self.policy) {
-                Decision::Use(snapshot) => return Ok(Granted::Lease(snapshot.lease())),
+                Decision::Use(snapshot) => return Ok(Granted::Lease(Lease::from(snapshot))),
                 Decision::UseAndStart(snapshot, flight) => {
                     self.start(after, &flight);
-                    return Ok(Granted::Lease(snapshot.lease()));
+                    return Ok(Granted::Lease(Lease::from(snapshot)));
                 }
                 Decision::Load(promise) => return Ok(Granted::Load(promise)),
                 Decision::StartLoad(id, promise) => {

@@ -5,8 +5,11 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use arc_swap::Guard;
+use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 
+use crate::AccessToken;
 use crate::Tokens;
 use crate::sync::{AtomicBool, Ordering};
 
@@ -28,54 +31,86 @@ impl Stamp {
 }
 
 /// What a request may carry: the prepared header and its [`Stamp`]. Small, and cheap to clone.
-#[derive(Clone)]
 pub struct Lease {
-    carried: Arc<Carried>,
+    /// Somebody's: [`Lease::new`] has looked.
+    snapshot: Guard<Option<Arc<Snapshot>>>,
 }
 
-struct Carried {
-    stamp: Stamp,
-    name: HeaderName,
-    value: HeaderValue,
-    same_since: u64,
-}
+/// What a lease without a snapshot would show, if there were one.
+static NOTHING: (HeaderName, HeaderValue) = (AUTHORIZATION, HeaderValue::from_static(""));
 
 impl Lease {
+    /// Of what is published, where that is fit for it.
+    #[inline]
+    pub(crate) fn new(
+        published: Guard<Option<Arc<Snapshot>>>,
+        is_fit: impl FnOnce(&Snapshot) -> bool,
+    ) -> Option<Self> {
+        let fit = published.as_ref().is_some_and(|snapshot| is_fit(snapshot));
+        fit.then_some(Self { snapshot: published })
+    }
+
+    #[inline]
+    fn snapshot(&self) -> Option<&Snapshot> {
+        self.snapshot.as_deref()
+    }
+
     /// Which token this is. Tell the session when the server rejects it.
     #[must_use]
+    #[inline]
     pub fn stamp(&self) -> Stamp {
-        self.carried.stamp
+        self.snapshot().map_or(Stamp::new(0, 0), |snapshot| snapshot.stamp)
     }
 
     /// The header to put on the request. Its value is marked sensitive.
     #[must_use]
+    #[inline]
     pub fn header(&self) -> (&HeaderName, &HeaderValue) {
-        (&self.carried.name, &self.carried.value)
+        let (name, value) = self.snapshot().map_or(&NOTHING, Snapshot::header);
+        (name, value)
     }
 
     /// Whether this is the very access token of that older stamp: the refresh gave the same again. A replay with it will hardly
     /// do better.
     #[must_use]
     pub fn is_unchanged_since(&self, older: Stamp) -> bool {
-        self.carried.stamp.epoch == older.epoch && self.carried.same_since <= older.generation
+        let since = self.snapshot().map(|snapshot| (snapshot.stamp.epoch, snapshot.same_since));
+        since.is_some_and(|(epoch, since)| epoch == older.epoch && since <= older.generation)
+    }
+
+    pub(crate) fn access_token(&self) -> Option<&AccessToken> {
+        Some(self.snapshot()?.tokens.access_token())
+    }
+}
+
+impl From<Arc<Snapshot>> for Lease {
+    fn from(snapshot: Arc<Snapshot>) -> Self {
+        Self { snapshot: Guard::from_inner(Some(snapshot)) }
+    }
+}
+
+impl Clone for Lease {
+    fn clone(&self) -> Self {
+        Self { snapshot: Guard::from_inner(Option::clone(&self.snapshot)) }
     }
 }
 
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease")
-            .field("stamp", &self.carried.stamp)
-            .field("header", &self.carried.name)
+            .field("stamp", &self.stamp())
+            .field("header", self.header().0)
             .finish_non_exhaustive()
     }
 }
 
 const SHARDS: usize = 16;
 
-/// One generation's token, immutable but for `held`: what the fast path reads.
+/// One generation's token, immutable but for `held`: what the fast path reads, and what a lease holds on to.
 ///
-/// Cloning a lease counts a reference, and two threads that count the same one wait for each other's cache line. So the header
-/// is there sixteen times, each copy made when its shard is first used.
+/// A lease is a hazard pointer to it rather than a reference: two threads that count the same reference wait for each other's
+/// cache line. Cloning a header counts one, too. So the header is there sixteen times, each copy made when its shard is first
+/// used.
 pub(crate) struct Snapshot {
     pub(crate) stamp: Stamp,
     pub(crate) tokens: Arc<Tokens>,
@@ -88,12 +123,8 @@ pub(crate) struct Snapshot {
     pub(crate) held: AtomicBool,
     name: HeaderName,
     value: HeaderValue,
-    shards: Box<[Shard; SHARDS]>,
+    shards: [OnceLock<(HeaderName, HeaderValue)>; SHARDS],
 }
-
-#[repr(align(128))]
-#[derive(Default)]
-struct Shard(OnceLock<Lease>);
 
 impl Snapshot {
     pub(crate) fn new(
@@ -105,10 +136,11 @@ impl Snapshot {
     ) -> Self {
         value.set_sensitive(true);
         let held = AtomicBool::new(false);
-        Self { stamp, tokens, same_since, fresh_until, held, name, value, shards: Box::default() }
+        Self { stamp, tokens, same_since, fresh_until, held, name, value, shards: Default::default() }
     }
 
     /// Whether the fast path may use it at this time.
+    #[inline]
     pub(crate) fn is_free(&self, now: Duration) -> bool {
         !self.held.load(Ordering::Acquire) && self.fresh_until.is_none_or(|until| now < until)
     }
@@ -117,22 +149,24 @@ impl Snapshot {
         &self.name
     }
 
-    pub(crate) fn lease(&self) -> Lease {
-        self.shards[shard()].0.get_or_init(|| self.copy()).clone()
+    #[inline]
+    fn header(&self) -> &(HeaderName, HeaderValue) {
+        self.shards[shard()].get_or_init(|| self.copy())
     }
 
     /// The header in buffers of its own.
-    fn copy(&self) -> Lease {
+    fn copy(&self) -> (HeaderName, HeaderValue) {
         let name =
             HeaderName::from_bytes(self.name.as_str().as_bytes()).unwrap_or_else(|_| self.name.clone());
         let mut value = HeaderValue::from_bytes(self.value.as_bytes()).unwrap_or_else(|_| self.value.clone());
         value.set_sensitive(true);
-        let carried = Carried { stamp: self.stamp, name, value, same_since: self.same_since };
-        Lease { carried: Arc::new(carried) }
+        // A clone's clones are counted and nothing else: the first one has made the buffer a shared one.
+        (name.clone(), value.clone())
     }
 }
 
 /// Threads are dealt the shards in turn.
+#[inline]
 fn shard() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
@@ -159,10 +193,10 @@ mod tests {
         let header = Bearer.prepare(&tokens).unwrap();
         let snapshot = Snapshot::new(Stamp::new(1, 0), Arc::new(tokens), header, None, 0);
 
-        let lease = snapshot.lease();
+        let lease = Lease::from(Arc::new(snapshot));
 
         assert_eq!(lease.header().1, "Bearer topsecret");
         assert!(lease.header().1.is_sensitive());
-        assert!(!format!("{lease:?} {snapshot:?}").contains("topsecret"));
+        assert!(!format!("{lease:?} {:?}", lease.snapshot).contains("topsecret"));
     }
 }

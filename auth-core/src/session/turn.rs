@@ -32,6 +32,7 @@ pub struct Turn {
 }
 
 impl Turn {
+    #[inline]
     pub(crate) fn free(lease: Lease) -> Self {
         Self { lease, place: None }
     }
@@ -68,6 +69,7 @@ impl Turn {
 impl Deref for Turn {
     type Target = Lease;
 
+    #[inline]
     fn deref(&self) -> &Lease {
         &self.lease
     }

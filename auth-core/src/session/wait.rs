@@ -29,6 +29,8 @@ pub(crate) struct WaitTurn<'a> {
 }
 
 enum Step<'a> {
+    /// Nothing has been looked at.
+    Look,
     /// Nobody has been asked. With the stamp of a lease that was rejected.
     Ask(Option<Stamp>),
     Wait(Place),
@@ -39,6 +41,12 @@ enum Step<'a> {
 impl<'a> WaitTurn<'a> {
     pub(crate) fn new(core: &'a Arc<Core>, rejected: Option<Stamp>) -> Self {
         Self { core, step: Step::Ask(rejected) }
+    }
+
+    /// That looks for a fresh lease first, without a lock.
+    #[inline]
+    pub(crate) fn look(core: &'a Arc<Core>) -> Self {
+        Self { core, step: Step::Look }
     }
 
     /// What the first poll finds: a turn at once, or the next step.
@@ -64,8 +72,22 @@ impl<'a> WaitTurn<'a> {
 impl Future for WaitTurn<'_> {
     type Output = Result<Turn, Error>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
+        if matches!(self.step, Step::Look) {
+            if let Some(lease) = self.core.fast() {
+                self.step = Step::Done;
+                return Poll::Ready(Ok(Turn::free(lease)));
+            }
+            self.step = Step::Ask(None);
+        }
+        self.wait(cx)
+    }
+}
+
+impl WaitTurn<'_> {
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turn, Error>> {
+        let this = self;
         let core = this.core;
         if let Step::Ask(rejected) = this.step {
             match this.ask(rejected) {
@@ -80,7 +102,9 @@ impl Future for WaitTurn<'_> {
                 return this.done(outcome);
             }
             Step::Wait(place) => ready!(core.look_at_turn(place, cx)),
-            Step::Ask(_) | Step::Done => return Poll::Ready(Err(Error::new(ErrorKind::SessionChanged))),
+            Step::Look | Step::Ask(_) | Step::Done => {
+                return Poll::Ready(Err(Error::new(ErrorKind::SessionChanged)));
+            }
         };
         // Where it goes no further, the place is given up.
         let Step::Wait(place) = std::mem::replace(&mut this.step, Step::Done) else {

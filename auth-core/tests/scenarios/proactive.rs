@@ -503,6 +503,25 @@ fn a_background_refresh_that_a_401_has_joined_does_not_drain() {
     assert!(!world.events().iter().any(draining));
 }
 
+/// G8: Nor does a token that has expired, before the refresh or while it ran: nothing is left to drain.
+#[test]
+fn an_expired_token_does_not_drain() {
+    for while_it_ran in [false, true] {
+        let world = signed_in_for(s(100));
+        world.pass(if while_it_ran { s(90) } else { s(95) });
+        let request = world.get("/");
+        world.pass(s(5));
+
+        world.refresher.try_next().unwrap().fail(RefreshError::rejected("invalid_grant"));
+        world.settle();
+
+        assert_eq!(world.session.state(), SessionState::Ended(EndReason::Rejected));
+        assert_eq!(ends(&world), [EndReason::Rejected]);
+        assert_eq!(world.api.calls(), usize::from(while_it_ran));
+        assert_eq!(request.is_finished(), !while_it_ran, "it went out before, or never");
+    }
+}
+
 /// G8: A sign-in while it drains starts clean: nothing of the old refresh token is left.
 #[test]
 fn a_sign_in_ends_the_draining() {
@@ -519,6 +538,26 @@ fn a_sign_in_ends_the_draining() {
     world.refresh_answers(lasting(&world, 8, LIFETIME));
     served(&world, "T8");
     assert_eq!(world.refresher.presented(), ["R0", "R7"]);
+    assert_eq!(ends(&world), []);
+}
+
+/// J14, G10b: A refresher that needs no refresh token is not bound to the lifetime of one, in the soft window as after a 401.
+#[test]
+fn who_needs_no_refresh_token_does_not_mind_its_lifetime() {
+    let world = World::new();
+    world.refresher.set_refreshable(Some(true));
+    let tokens = Tokens::new("T0").unwrap().with_expires_in(LIFETIME, world.runtime.now());
+    world.sign_in(tokens.with_refresh_expires_in(s(60), world.runtime.now()));
+    world.pass(SOFT);
+
+    served(&world, "T0");
+    world.refresh_answers(lasting(&world, 1, LIFETIME).with_refresh_token(""));
+
+    served(&world, "T1");
+    let rejected = world.rejected("/");
+    world.refresh_answers(Tokens::new("T2").unwrap());
+    assert_eq!(world.api_answers(200).as_deref(), Some("T2"));
+    assert_eq!(status(&rejected), 200);
     assert_eq!(ends(&world), []);
 }
 

@@ -55,7 +55,7 @@ impl Line {
                 Duration::MAX,
                 Planted::default(),
             )),
-            lease: Snapshot::new(stamp, Arc::new(tokens), header, None, 1).lease(),
+            lease: Lease::from(Arc::new(Snapshot::new(stamp, Arc::new(tokens), header, None, 1))),
             joined: AtomicUsize::new(0),
             starts: Mutex::default(),
             starting: AtomicU64::new(0),
