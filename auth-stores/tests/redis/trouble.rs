@@ -1,6 +1,6 @@
 //! Servers that are down, full, read-only, busy or restarted, and connections that break.
 
-use auth_core::{ErrorKind, Session, TokenStore};
+use auth_core::{ErrorKind, Session, StandaloneRuntime, TokenStore};
 use auth_stores::redis::{Cmd, cmd};
 use auth_stores::{RedisStore, RedisStoreError, RedisStoreErrorKind as Kind};
 use auth_testkit::{ManualRuntime, ScriptedRefresher, numbered};
@@ -16,14 +16,24 @@ fn command(words: &[&str]) -> Cmd {
 #[test]
 fn a_connection_that_was_broken_is_no_error() {
     let server = Server::start();
-    let store = block_on(on_tokio(&server, "s"));
+    survives_breaks(&server, &block_on(on_tokio(&server, "s")));
+}
+
+#[test]
+fn a_connection_that_was_broken_is_no_error_on_smol_either() {
+    let server = Server::start();
+    let connection = block_on(async { server.client().get_connection_manager().await.unwrap() });
+    survives_breaks(&server, &RedisStore::new(connection, StandaloneRuntime::new(), "s"));
+}
+
+fn survives_breaks(server: &Server, store: &impl TokenStore) {
     block_on(store.save(&numbered(0))).unwrap();
     let breaks = || {
         let _: i64 = server.ask(&command(&["CLIENT", "KILL", "TYPE", "normal"]));
     };
 
     breaks();
-    assert_eq!(block_on(stored(&store)).as_deref(), Some("T0"));
+    assert_eq!(block_on(stored(store)).as_deref(), Some("T0"));
     breaks();
     let mut guard = block_on(store.lock()).unwrap().unwrap();
     breaks();
@@ -37,7 +47,7 @@ fn a_connection_that_was_broken_is_no_error() {
     breaks();
     block_on(store.clear()).unwrap();
 
-    assert_eq!(block_on(stored(&store)), None);
+    assert_eq!(block_on(stored(store)), None);
     assert!(!server.ask::<bool>(cmd("EXISTS").arg("{auth:s}:lease")));
 }
 
