@@ -40,12 +40,12 @@ pub fn svg(panels: &[Curves; 2]) -> String {
 
 fn panel(svg: &mut String, left: f64, name: &str, curves: &Curves) {
     let x = |size: usize| left + (size as f64).log10() / 5.0 * WIDTH;
-    // From 100 ns to 100 µs.
-    let y = |ns: f64| 40.0 + HEIGHT - ((ns.max(50.0) / 50.0).log10() / 3.3) * HEIGHT;
+    // From 50 ns to somewhat over 10 µs.
+    let y = |ns: f64| 40.0 + HEIGHT - ((ns.max(50.0) / 50.0).log10() / 2.4) * HEIGHT;
     let middle = left + WIDTH / 2.0;
     let _ =
         writeln!(svg, r#"<text x="{middle}" y="24" text-anchor="middle" font-weight="bold">{name}</text>"#);
-    for ns in [100.0, 1_000.0, 10_000.0, 100_000.0] {
+    for ns in [100.0, 1_000.0, 10_000.0] {
         let (at, right) = (y(ns), left + WIDTH);
         let label = if ns < 1_000.0 { format!("{ns} ns") } else { format!("{} µs", ns / 1_000.0) };
         let _ = writeln!(
