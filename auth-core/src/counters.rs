@@ -20,9 +20,10 @@ pub struct Counters {
     pub refreshed: u64,
     /// Flights that found new tokens in the store: another process had made the refresh.
     pub adopted: u64,
-    /// Flights that failed, with the session as it was.
+    /// Flights that failed, with the session as it was. (One that ran out of time, and whose answer came after all, is among
+    /// those that brought new tokens as well.)
     pub failed: u64,
-    /// Flights whose refresh token was refused: the session ended, or drains.
+    /// Flights whose refresh token was refused, or had expired by the clock: the session ended, or drains.
     pub refused: u64,
     /// Flights that were overtaken by a sign-in, a sign-out or another process.
     pub overtaken: u64,
@@ -117,8 +118,8 @@ impl Counters {
         };
         let guards = |guard, value| Metric {
             name: GUARDS,
-            unit: "{request}",
-            description: "Requests that were refused to protect the token endpoint or the process, by the guard.",
+            unit: "{trip}",
+            description: "Refusals to protect the token endpoint or the process, and queues that stopped waiting, by the guard.",
             attributes: guard,
             value,
         };
@@ -137,7 +138,7 @@ impl Counters {
                 self.joined,
             ),
             plain(
-                "auth.client.rejections.late",
+                "auth.client.late_rejections",
                 "{request}",
                 "Rejections of a token that had been replaced by then.",
                 self.late,
@@ -148,7 +149,7 @@ impl Counters {
             guards(&[("auth.guard.name", "queue_full")], self.queue_full),
             guards(&[("auth.guard.name", "reentrant")], self.reentrant),
             guards(&[("auth.guard.name", "patience")], self.opened),
-            plain("auth.client.sessions.ended", "{session}", "Sessions that ended.", self.ended),
+            plain("auth.client.session.ends", "{session}", "Sessions that ended.", self.ended),
             plain(
                 "auth.client.store.failures",
                 "{write}",
@@ -201,7 +202,9 @@ mod tests {
             let same = |other: &&Metric| other.name == metric.name && other.attributes == metric.attributes;
             assert_eq!(metrics.iter().filter(same).count(), 1, "{at}");
             assert!(metric.unit.starts_with('{') && metric.unit.ends_with('}'));
-            assert!(metric.name.chars().all(|c| c.is_ascii_lowercase() || c == '.'));
+            assert!(metric.name.chars().all(|c| c.is_ascii_lowercase() || c == '.' || c == '_'));
+            let (namespace, _) = metric.name.rsplit_once('.').unwrap();
+            assert!(!namespace.split('.').any(|part| part.ends_with('s')), "a namespace is singular");
         }
     }
 }

@@ -24,7 +24,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 /// fn explain(error: &Error) -> String {
 ///     match error.advice() {
 ///         Advice::SignIn => "please sign in again".to_owned(),
-///         Advice::RetryLater { after: Some(after) } => format!("try again in {} s", after.as_secs()),
+///         Advice::RetryLater { after: Some(after) } => format!("try again in {:.0} s", after.as_secs_f64().ceil()),
 ///         Advice::RetryLater { .. } => "try again".to_owned(),
 ///         _ => format!("this is not yours to mend: {error}"),
 ///     }
@@ -33,7 +33,9 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 #[derive(Clone)]
 pub struct Error {
     shared: Arc<Shared>,
-    /// Each request's own, though the cause is shared by all that waited.
+    /// Each request's own, though the cause is shared by all that waited: whoever comes later has less left to wait.
+    retry_after: Option<Duration>,
+    /// Each request's own as well.
     response: Option<Arc<Parts>>,
 }
 
@@ -41,7 +43,6 @@ struct Shared {
     kind: ErrorKind,
     detail: Option<&'static str>,
     reason: Option<EndReason>,
-    retry_after: Option<Duration>,
     source: Option<BoxError>,
 }
 
@@ -108,7 +109,9 @@ pub enum Advice {
     /// The same request may succeed later; `after` says when to try, where that is known. Whether it may have been acted on
     /// already, [`Error::is_maybe_sent`] says.
     RetryLater {
-        /// How long to wait, counted from the failure.
+        /// How long to wait, counted from when the request failed: before that, the session does not ask the token endpoint
+        /// again. Not always as long as a `Retry-After`, which is honoured to a bound; that is in the
+        /// [`source`](std::error::Error::source).
         after: Option<Duration>,
     },
     /// Somebody has to change the configuration, the URI or the token that was put in.
@@ -119,30 +122,26 @@ pub enum Advice {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind) -> Self {
-        Self::build(kind, None, None, None)
+        Self::build(kind, None, None)
     }
 
     pub(crate) fn detailed(kind: ErrorKind, detail: &'static str) -> Self {
-        Self::build(kind, Some(detail), None, None)
+        Self::build(kind, Some(detail), None)
     }
 
     pub(crate) fn caused(kind: ErrorKind, source: impl Into<BoxError>) -> Self {
-        Self::build(kind, None, None, Some(source.into()))
+        Self::build(kind, None, Some(source.into()))
     }
 
-    pub(crate) fn retry_after(kind: ErrorKind, after: Duration) -> Self {
-        Self::build(kind, None, Some(after), None)
+    /// The same error for somebody who may try again after this.
+    pub(crate) fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
     }
 
     pub(crate) fn ended(reason: EndReason, source: Option<BoxError>) -> Self {
-        let shared = Shared {
-            kind: ErrorKind::SessionEnded,
-            detail: None,
-            reason: Some(reason),
-            retry_after: None,
-            source,
-        };
-        Self { shared: Arc::new(shared), response: None }
+        let shared = Shared { kind: ErrorKind::SessionEnded, detail: None, reason: Some(reason), source };
+        Self { shared: Arc::new(shared), retry_after: None, response: None }
     }
 
     /// What a refresher's failure is for those who waited for it. (A rejection ends the session instead.)
@@ -154,16 +153,13 @@ impl Error {
         } else {
             ErrorKind::RefreshUnavailable
         };
-        Self::build(kind, None, error.retry_after_hint(), Some(error.into()))
+        let hint = error.retry_after_hint();
+        Self { retry_after: hint, ..Self::caused(kind, error) }
     }
 
-    fn build(
-        kind: ErrorKind,
-        detail: Option<&'static str>,
-        retry_after: Option<Duration>,
-        source: Option<BoxError>,
-    ) -> Self {
-        Self { shared: Arc::new(Shared { kind, detail, reason: None, retry_after, source }), response: None }
+    fn build(kind: ErrorKind, detail: Option<&'static str>, source: Option<BoxError>) -> Self {
+        let shared = Shared { kind, detail, reason: None, source };
+        Self { shared: Arc::new(shared), retry_after: None, response: None }
     }
 
     /// What happened.
@@ -182,7 +178,7 @@ impl Error {
             | ErrorKind::ExcessiveRefresh
             | ErrorKind::QueueFull
             | ErrorKind::Store
-            | ErrorKind::Transport => Advice::RetryLater { after: self.shared.retry_after },
+            | ErrorKind::Transport => Advice::RetryLater { after: self.retry_after },
             ErrorKind::Misconfigured
             | ErrorKind::InvalidToken
             | ErrorKind::InsecureOrigin

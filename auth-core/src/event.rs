@@ -97,6 +97,12 @@ pub enum Event {
         /// Whether the store held tokens.
         signed_in: bool,
     },
+    /// The store could not be read, or first tokens could not be acquired: nobody knows yet whether somebody is signed in. The next
+    /// request tries again.
+    LoadFailed {
+        /// What those got that waited for it.
+        error: Error,
+    },
     /// Somebody signed in here, or first tokens were acquired.
     SignedIn {
         /// The sign-in's number.
@@ -189,9 +195,10 @@ pub enum Event {
 ///
 /// # Contract
 ///
-/// - **Ordering.** Events come in the order in which they happened, one at a time.
-/// - **Isolation.** They are told by a task of their own, when no lock is held: a slow observer delays later events and
-///   nothing else, one that panics misses that event. It must not block its thread.
+/// - **Ordering.** Events come in the order in which they happened, one at a time. (Unless a call has not returned after 30 s:
+///   then it is taken for lost, and the next event is told without it.)
+/// - **Isolation.** They are told by a task of their own, when no lock is held: a slow observer delays later events, which are kept
+///   in memory, and nothing else; one that panics misses that event. It must not block its thread.
 /// - **Confidentiality.** No event holds a token.
 ///
 /// # Examples

@@ -141,7 +141,7 @@ impl Session {
 
     /// Signs out: nobody is signed in when the call returns, in memory, and the store is cleared. Waiters fail as
     /// [`SignedOut`](ErrorKind::SignedOut). The pair is offered to [`Refresher::revoke`], or what a refresh under way makes of
-    /// it.
+    /// it; where the store has not been read yet, the pair that is there.
     ///
     /// Awaiting the result waits for the store, in bounded time.
     pub fn sign_out(&self) -> Written {
@@ -201,8 +201,8 @@ impl Session {
     /// # Cancel safety
     ///
     /// Dropped, it gives up its place in the queue; the refresh goes on.
-    pub async fn recover(&self, rejected: Stamp) -> Result<Turn, Error> {
-        WaitTurn::new(self.core(), Some(rejected)).await
+    pub fn recover(&self, rejected: Stamp) -> impl Future<Output = Result<Turn, Error>> {
+        WaitTurn::new(self.core(), Some(rejected))
     }
 
     /// Tells the session that the server rejected this lease, without a place and without waiting: the refresh starts, if it

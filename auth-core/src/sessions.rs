@@ -68,7 +68,7 @@ const LOOKS: usize = 64;
 /// recently used first, where there are [`max`](SessionsBuilder::max) and another is wanted. Nothing is lost by it. Never
 /// evicted is
 ///
-/// - one that somebody holds, waits for, or has a [`Turn`](crate::Turn) of;
+/// - one that somebody holds, waits for, or has a place in the queue of (a [`Turn`](crate::Turn) that had to be waited for);
 /// - one with a refresh or a load under way, though nobody waits for it;
 /// - one whose store does not hold yet what it should: that is written again when it has been idle;
 /// - one that was built without a [`store`](SessionBuilder::store), while somebody is signed in: its tokens are nowhere else. (Tokens

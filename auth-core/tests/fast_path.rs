@@ -182,11 +182,11 @@ fn an_allocation_is_seen() {
     assert_eq!((counted.count_total, counted.count_current), (1, 0));
 }
 
-/// A queue holds one of these for each of its waiters: with its slot of 32 bytes, at most 160 bytes a waiter.
+/// A queue holds one of these for each of its waiters: with its slot of 32 bytes, 80 bytes a waiter.
 #[test]
 fn a_waiter_is_small() {
     let session = signed_in(Counting::default(), Bearer, numbered(0));
     let stamp = lease_now(&session).stamp();
 
-    assert!(size_of_val(&session.recover(stamp)) <= 128, "{}", size_of_val(&session.recover(stamp)));
+    assert!(size_of_val(&session.recover(stamp)) <= 48, "{}", size_of_val(&session.recover(stamp)));
 }

@@ -29,6 +29,8 @@ pub(crate) struct Books {
     base: Option<Arc<Tokens>>,
     /// The pair whose refresh token this session exchanged last: whoever writes that again is late.
     spent: Option<Arc<Tokens>>,
+    /// A sign-out did not know whom it signed out: the pair that is there was never read, and is nobody's now.
+    unread: bool,
     last: Wrote,
     waiters: Vec<(u64, oneshot::Sender<Wrote>)>,
 }
@@ -86,6 +88,7 @@ impl Books {
             identity: 0,
             base: None,
             spent: None,
+            unread: false,
             last: Ok(()),
             waiters: Vec::new(),
         }
@@ -100,6 +103,20 @@ impl Books {
             self.identity = self.number;
         }
         self.number
+    }
+
+    /// Nobody has looked yet what the next write replaces.
+    pub(crate) fn leave_unread(&mut self) {
+        self.unread = true;
+    }
+
+    pub(crate) fn is_unread(&self) -> bool {
+        self.unread
+    }
+
+    /// Somebody has. Whether that was news.
+    pub(crate) fn take_unread(&mut self) -> bool {
+        std::mem::take(&mut self.unread)
     }
 
     /// This pair's refresh token was exchanged for another.
@@ -160,6 +177,7 @@ impl Books {
     pub(crate) fn answered(&mut self, order: &Order, wrote: Wrote) -> (Told, Wrote) {
         self.tried = self.tried.max(order.number);
         if wrote.is_ok() {
+            self.unread = false;
             self.written = self.written.max(order.number);
             match &order.content {
                 Content::Pair(tokens) => self.base = Some(Arc::clone(tokens)),

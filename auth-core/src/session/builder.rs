@@ -88,13 +88,15 @@ impl SessionBuilder {
         })
     }
 
-    /// What to do where a new pair cannot be saved. Default: go on from memory.
+    /// What to do where a new pair cannot be saved. Default: go on from memory. The refresh token is spent by then, and a full
+    /// disk is no reason to sign anybody out.
     pub fn persist_failure(mut self, choice: PersistFailure) -> Self {
         self.policy.persist_failure = choice;
         self
     }
 
-    /// Whether requests that waited for one refresh start again in order. Default: they do.
+    /// Whether requests that waited for one refresh start again in order. Default: they do. Nobody notices the time it takes, and
+    /// what was asked for first may matter to what was asked for next.
     pub fn replay_order(mut self, order: ReplayOrder) -> Self {
         self.policy.replay_order = order;
         self
@@ -141,7 +143,7 @@ impl SessionBuilder {
 
     /// Refreshes in the soft window by a timer, whether or not anybody asks for the token: for a program that idles for
     /// hours and must not wait when it wakes up. Without it a token is judged when it is used, which is all that
-    /// correctness needs, and a session that nobody uses makes no traffic.
+    /// correctness needs, and a session that nobody uses makes no traffic. Default: no timer.
     pub fn refresh_while_idle(mut self) -> Self {
         self.policy.ahead = true;
         self
@@ -164,20 +166,22 @@ impl SessionBuilder {
     }
 
     /// How many tokens may be rejected as soon as they were issued within 30 s, before requests fail as
-    /// [`ExcessiveRefresh`](crate::ErrorKind::ExcessiveRefresh). Default: 5. `None` switches the limit off.
+    /// [`ExcessiveRefresh`](crate::ErrorKind::ExcessiveRefresh). Default: 5, which a change of keys at the server may cost; more are
+    /// a server that no refresh helps against. `None` switches the limit off.
     pub fn max_rejections(mut self, most: Option<usize>) -> Self {
         self.policy.rejections = most;
         self
     }
 
     /// How many requests may wait for one refresh, before more fail as [`QueueFull`](crate::ErrorKind::QueueFull).
-    /// Default: 65,536.
+    /// Default: 65,536, more than a program has in flight, and no more memory than it can spare.
     pub fn max_waiters(mut self, most: usize) -> Self {
         self.policy.max_waiters = most;
         self
     }
 
-    /// How long requests that are never polled may hold up the others of their queue, in total. Default: 500 ms.
+    /// How long requests that are never polled may hold up the others of their queue, in total. Default: 500 ms: longer than a
+    /// busy executor takes to come round, shorter than what a user waits for.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.policy.patience = patience.min(LONGEST);
         self

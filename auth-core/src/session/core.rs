@@ -76,6 +76,8 @@ pub(crate) struct After {
     /// By `elapsed`, where somebody listens.
     now: Duration,
     trash: Vec<Trash>,
+    /// The same, of the state's. Not in there, since it is mostly empty, and a place in a `Vec` is an allocation.
+    left: super::state::Trash,
 }
 
 /// The timer that refreshes while nobody asks.
@@ -90,7 +92,6 @@ struct Timer {
 #[expect(dead_code, reason = "held for its destructor")]
 enum Trash {
     Snapshot(Option<Arc<Snapshot>>),
-    State(super::state::Trash),
     Wrote(super::books::Wrote),
     Error(Error),
 }
@@ -275,7 +276,7 @@ impl Core {
             }
         }
         after.wakers.extend(self.watched.set(state.session_state()));
-        after.trash.push(Trash::State(std::mem::take(&mut state.trash)));
+        after.left = std::mem::take(&mut state.trash);
     }
 
     /// The one decision, and acting on it, under one lock.
@@ -337,7 +338,7 @@ impl Core {
             self.landed(state, after, landing);
         }
         if let Some((promise, error)) = expired.load {
-            after.loads.push((promise, Err(error)));
+            after.load_failed(promise, error);
         }
     }
 
@@ -448,6 +449,11 @@ impl After {
         self.loads.extend(promise.map(|promise| (promise, outcome)));
     }
 
+    pub(crate) fn load_failed(&mut self, promise: Arc<Promise>, error: Error) {
+        self.events.push(Event::LoadFailed { error: error.clone() });
+        self.loads.push((promise, Err(error)));
+    }
+
     /// Dropped when the lock is free: its cause is foreign.
     pub(crate) fn discard(&mut self, error: Error) {
         self.trash.push(Trash::Error(error));
@@ -521,6 +527,6 @@ impl After {
         if let Some(timer) = self.stopped {
             let _ = quietly(|| timer.abort());
         }
-        drop(self.trash);
+        drop((self.trash, self.left));
     }
 }

@@ -63,6 +63,8 @@ enum Stop {
     Over,
     Failed(Error, Option<Duration>),
     Refused(RefreshError),
+    /// The refresh token has expired by the clock, and the store has no newer one.
+    Expired,
 }
 
 impl Pilot {
@@ -74,6 +76,10 @@ impl Pilot {
             Some(Err(Stop::Over)) => {}
             Some(Err(Stop::Failed(error, retry_after))) => self.fail(error, retry_after),
             Some(Err(Stop::Refused(error))) => self.refused(error),
+            Some(Err(Stop::Expired)) => {
+                let (now, reason) = (core.now(), EndReason::RefreshTokenExpired);
+                self.land(|state| state.refused(&self.flight, reason, Error::ended(reason, None), now));
+            }
             None => {
                 let mut late = RefreshError::unavailable(NoAnswer::TimedOut);
                 if self.calling.load(Ordering::Relaxed) {
@@ -127,6 +133,10 @@ impl Pilot {
         }
         let mut tried_another = false;
         loop {
+            let now = core.now();
+            if core.change(|state, _| state.is_past_refreshing(now)) {
+                return Err(Stop::Expired);
+            }
             let (error, basis) = match self.call().await {
                 (Some(basis), Ok(tokens)) => return self.keep(tokens, &basis),
                 (Some(basis), Err(Unanswered::Failed { error, lost })) => {

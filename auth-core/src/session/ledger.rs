@@ -466,6 +466,15 @@ impl Worker {
         order: &Order,
         mut guard: Option<&mut Box<dyn StoreGuard>>,
     ) -> Result<(), StoreError> {
+        if self.core.change(|state, _| state.books.is_unread())
+            && let Ok(Some(there)) = self.read(guard.as_deref_mut()).await
+        {
+            self.core.change(|state, after| {
+                if state.books.take_unread() {
+                    after.revoke(Arc::new(there));
+                }
+            });
+        }
         if let Content::NothingFor(pair) = &order.content {
             let there = self.read(guard.as_deref_mut()).await?;
             if !there.is_some_and(|there| there.same_pair(pair)) {

@@ -21,7 +21,7 @@ pub(crate) fn load(core: &Arc<Core>, id: FlightId) -> BoxFuture<'static, ()> {
         if let Some(Err(failed)) =
             core.within(core.policy.flight + core.policy.save(), loader.run(deadline)).await
         {
-            loader.fail(&failed);
+            loader.fail(failed);
         }
         // Where time ran out before it was answered, the guard does it.
         loader.aboard = core.change(|state, _| state.is_loading(id));
@@ -138,12 +138,14 @@ impl Loader {
         Ok(())
     }
 
-    fn fail(&self, failed: &Failed) {
+    fn fail(&self, failed: Failed) {
         let Failed { error, cools } = failed;
         let (now, random) = (self.core.now(), self.core.roll());
         self.core.change(|state, after| {
-            let promise = state.load_failed(self.id, error, *cools, now, random, &self.core.policy);
-            after.answer_load(promise, Err(error.clone()));
+            let failed = state.load_failed(self.id, error, cools, now, random, &self.core.policy);
+            if let Some((promise, error)) = failed {
+                after.load_failed(promise, error);
+            }
         });
     }
 }
@@ -162,7 +164,7 @@ impl Drop for Loader {
     fn drop(&mut self) {
         if self.aboard {
             let error = Error::detailed(ErrorKind::Store, "the store could not be read to the end");
-            self.fail(&Failed { error, cools: None });
+            self.fail(Failed { error, cools: None });
             self.core.ledger.unlock(&self.core, self.id);
         }
     }

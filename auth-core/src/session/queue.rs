@@ -21,14 +21,19 @@ use std::time::Duration;
 use crate::Error;
 use crate::contain::wake;
 use crate::planted::{Fault, Planted};
-use crate::sync::{Mutex, MutexGuard, PoisonError};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
 
 /// How often the timer looks within one patience.
 pub(crate) const TICKS: u32 = 10;
 
 pub(crate) struct Queue {
     line: Mutex<Line>,
+    /// The number of the ticket that has the baton, for its holder to see without the lock. Written under it.
+    baton: AtomicU64,
 }
+
+/// No ticket's number.
+const NOBODY: u64 = u64::MAX;
 
 struct Line {
     phase: Phase,
@@ -88,7 +93,7 @@ impl Queue {
             looked: None,
             planted,
         };
-        Self { line: Mutex::new(line) }
+        Self { line: Mutex::new(line), baton: AtomicU64::new(NOBODY) }
     }
 
     /// Poisoned or not: no foreign code runs under this lock, so what it protects is whole.
@@ -115,6 +120,10 @@ impl Queue {
 
     /// Whether it is the ticket's turn: `Ok` with the baton (or where nobody waits for it), `Err` where the flight failed.
     pub(crate) fn turn(&self, number: u64) -> Poll<Result<(), Error>> {
+        // A ticket keeps the baton until it leaves.
+        if self.baton.load(Ordering::Acquire) == number {
+            return Poll::Ready(Ok(()));
+        }
         self.line().turn(number).map_or(Poll::Pending, Poll::Ready)
     }
 
@@ -146,7 +155,7 @@ impl Queue {
             };
             line.gone += 1;
             line.tidy();
-            let next = if matches!(line.phase, Phase::Draining) { line.pass() } else { None };
+            let next = if matches!(line.phase, Phase::Draining) { line.pass(&self.baton) } else { None };
             (parked, next)
         };
         drop(parked);
@@ -163,7 +172,7 @@ impl Queue {
                 return;
             }
             line.phase = Phase::Draining;
-            let first = line.pass();
+            let first = line.pass(&self.baton);
             line.ticked = line.moves;
             first
         };
@@ -283,12 +292,13 @@ impl Line {
     }
 
     /// Gives the baton to the lowest ticket in line, unless it has it; returns whom to wake.
-    fn pass(&mut self) -> Option<Waker> {
+    fn pass(&mut self, baton: &AtomicU64) -> Option<Waker> {
         let front =
             if self.planted.has(Fault::UnfairQueue) { self.unfair()? } else { self.slots.front_mut()? };
         let Place::Waiting(parked) = &mut front.place else { return None };
         let waker = parked.take();
         front.place = Place::Baton;
+        baton.store(front.number, Ordering::Release);
         self.moves += 1;
         waker
     }

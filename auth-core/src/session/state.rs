@@ -29,6 +29,9 @@
 //! | 11 | expired; draining or it cannot be refreshed | the session ends |
 //! | 12 | expired; cooldown runs | the failed flight's error |
 //! | 13 | expired | start the flight, join |
+//!
+//! A refresh token that has expired by the clock starts no flight while the access token is good (10). After that it does: the
+//! flight presents nothing, but looks whether another process has left a newer pair in the store, and ends the session if not.
 
 mod candidate;
 mod identity;
@@ -242,7 +245,7 @@ impl State {
             return Decision::Join(Arc::clone(&slot.flight));
         }
         // 5a
-        if let Some((reason, error)) = active.why_not_refresh(now) {
+        if let Some((reason, error)) = active.why_over() {
             return self.end(reason, error);
         }
         // 5b
@@ -252,9 +255,9 @@ impl State {
             return Decision::Fail(error);
         }
         // 5c
-        if let Some(after) = excessive {
+        if let Some(error) = excessive {
             self.counters.excessive += 1;
-            return Decision::Fail(Error::retry_after(ErrorKind::ExcessiveRefresh, after));
+            return Decision::Fail(error);
         }
         // 5d
         active.rejected = true;
@@ -282,19 +285,19 @@ impl State {
                 if let Some(slot) = self.flight.as_ref().filter(|_| expired || active.rejected) {
                     return Decision::Join(Arc::clone(&slot.flight));
                 }
-                let why_not = active.why_not_refresh(now);
                 if !expired {
                     let snapshot = Arc::clone(&active.snapshot);
                     let soft = active.times.is_soft(now);
                     // 10
-                    if soft && self.flight.is_none() && cooling.is_none() && why_not.is_none() {
+                    let may = cooling.is_none() && active.why_not_refresh(now).is_none();
+                    if soft && self.flight.is_none() && may {
                         return Decision::UseAndStart(snapshot, self.start(Cause::Proactive, now, policy));
                     }
                     // 9
                     return Decision::Use(snapshot);
                 }
                 // 11
-                if let Some((reason, error)) = why_not {
+                if let Some((reason, error)) = active.why_over() {
                     return self.end(reason, error);
                 }
                 // 12
@@ -324,7 +327,10 @@ impl State {
         if let Some(slot) = &self.flight {
             return Decision::Join(Arc::clone(&slot.flight));
         }
-        if let Some((_, error)) = active.why_not_refresh(now) {
+        // While the access token is good, the session goes on as it is.
+        let good = !active.rejected && !active.times.is_expired(now);
+        let why_not = if good { active.why_not_refresh(now) } else { active.why_over() };
+        if let Some((_, error)) = why_not {
             return Decision::Fail(error);
         }
         Decision::Start(self.start(Cause::Forced, now, policy))
@@ -430,13 +436,14 @@ impl State {
         }
     }
 
-    /// The failed flight's error, while its cooldown runs.
+    /// The failed flight's error while its cooldown runs, with what is left of that.
     fn cooling(&self, now: Duration) -> Option<Error> {
-        self.cooldown.as_ref().filter(|cooldown| now < cooldown.until).map(|cooldown| cooldown.error.clone())
+        let cooldown = self.cooldown.as_ref().filter(|cooldown| now < cooldown.until)?;
+        Some(cooldown.error.clone().retry_after(cooldown.until - now))
     }
 
-    /// How long until the window of rejections has room again, if it has none.
-    fn excessive(&mut self, now: Duration, policy: &Policy) -> Option<Duration> {
+    /// Why the window of rejections has no room, if it has none, and when it has again. (One that holds none never has.)
+    fn excessive(&mut self, now: Duration, policy: &Policy) -> Option<Error> {
         let most = policy.rejections?;
         while self.window.front().is_some_and(|&at| now >= at + policy.window) {
             self.window.pop_front();
@@ -444,8 +451,11 @@ impl State {
         if self.window.len() < most {
             return None;
         }
-        let oldest = self.window.front().copied().unwrap_or(now);
-        Some((oldest + policy.window).saturating_sub(now))
+        let error = Error::new(ErrorKind::ExcessiveRefresh);
+        Some(match self.window.front() {
+            Some(oldest) => error.retry_after((*oldest + policy.window).saturating_sub(now)),
+            None => error,
+        })
     }
 
     /// Puts a new flight into the slot.
@@ -472,18 +482,23 @@ impl State {
 }
 
 impl Active {
-    /// Why a refresh would be of no use, if it would not.
+    /// Why the session ends with its access token, if it does.
+    fn why_over(&self) -> Option<(EndReason, Error)> {
+        let over = EndReason::NotRefreshable;
+        self.draining.clone().or_else(|| (!self.refreshable).then(|| (over, Error::ended(over, None))))
+    }
+
+    /// Why a refresh that nobody needs yet would be of no use, if it would not.
     fn why_not_refresh(&self, now: Duration) -> Option<(EndReason, Error)> {
-        if let Some(dead) = &self.draining {
-            return Some(dead.clone());
-        }
-        let ended = |reason| (reason, Error::ended(reason, None));
-        if !self.refreshable {
-            return Some(ended(EndReason::NotRefreshable));
-        }
+        let dead = EndReason::RefreshTokenExpired;
+        self.why_over().or_else(|| self.is_past_refreshing(now).then(|| (dead, Error::ended(dead, None))))
+    }
+
+    /// Whether the pair's refresh token has expired by the clock. It is not presented; but where another process shares the store
+    /// there may be a newer one, so that a flight looks there before the session ends for it.
+    pub(super) fn is_past_refreshing(&self, now: Duration) -> bool {
         // A refresher that needs no refresh token is not bound to its lifetime.
-        let dead = self.pair.refresh_token().is_some() && self.refresh_expires.is_some_and(|at| now >= at);
-        dead.then(|| ended(EndReason::RefreshTokenExpired))
+        self.pair.refresh_token().is_some() && self.refresh_expires.is_some_and(|at| now >= at)
     }
 }
 

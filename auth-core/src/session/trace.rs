@@ -82,6 +82,10 @@ fn tell(session: u64, event: &Event) {
     }
     match event {
         Event::Loaded { signed_in } => tell!(debug, signed_in, "the store was read"),
+        Event::LoadFailed { error } => {
+            let (kind, error) = why(error);
+            tell!(warn, kind, error, "nobody knows yet who is signed in");
+        }
         Event::SignedIn { epoch } => tell!(info, epoch, "signed in"),
         Event::SignedOut { epoch } => tell!(info, epoch, "signed out"),
         Event::IdentityChanged { epoch } => tell!(info, epoch, "somebody else was signed in elsewhere"),

@@ -43,7 +43,8 @@ impl<K> SessionsBuilder<K> {
         self
     }
 
-    /// How many sessions there may be, before more fail as [`QueueFull`](crate::ErrorKind::QueueFull). Default: 10,000.
+    /// How many sessions there may be, before more fail as [`QueueFull`](crate::ErrorKind::QueueFull). Default: 10,000: about a
+    /// hundred megabytes, with tokens of the usual size.
     pub fn max(mut self, most: usize) -> Self {
         self.max = most;
         self

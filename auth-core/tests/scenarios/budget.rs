@@ -1,5 +1,6 @@
 //! The budget: whatever happens, in whatever order, the token endpoint is asked no more often than the policy allows.
 
+mod first;
 mod ledger;
 
 use std::sync::{Arc, Mutex};
@@ -317,7 +318,7 @@ fn run(settings: Settings, ops: &[Op]) -> Seen {
 /// each as short as chance can make it, find room one after the other.
 ///
 /// And each flight for itself: none while another is up; none but a forced one within the cooldown of the last failure, nor
-/// before what the server asked for has passed; none for a rejection while the window is full; none ahead of time before
+/// before what the server asked for has passed, nor before those are to come back who were told of that failure; none for a rejection while the window is full; none ahead of time before
 /// four fifths of the newest lifetime, unless somebody wanted it for longer; none after the refresh token was refused.
 #[test]
 fn the_token_endpoint_is_asked_no_more_often_than_the_policy_allows() {

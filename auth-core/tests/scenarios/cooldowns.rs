@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use auth_core::{ErrorKind, RefreshError, Runtime as _, SessionBuilder, Stamp, Tokens};
+use auth_core::{Advice, Error, ErrorKind, RefreshError, Runtime as _, SessionBuilder, Stamp, Tokens};
 use auth_testkit::{numbered, response, rotating};
 use futures::FutureExt as _;
 
-use crate::world::{World, kind, status};
+use crate::world::{World, error, kind, status};
 
 /// Cooldowns are jittered by a fifth: the first is over after this, and not before `JUST_COOLING`.
 const COOLED: Duration = Duration::from_millis(1_201);
@@ -229,6 +229,92 @@ fn a_retry_after_is_honoured_to_its_bound_however_often() {
     assert!(!would_start(&world));
     world.pass(s(1));
     assert!(would_start(&world));
+}
+
+/// How long this error says to wait.
+#[track_caller]
+fn wait(error: &Error) -> Duration {
+    match error.advice() {
+        Advice::RetryLater { after: Some(after) } => after,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// F8, F10: Whoever comes within a cooldown is told what is left of it, not what the server asked for when it began; and so are
+/// those that waited for the flight. Who comes back then starts a refresh, and who comes earlier does not.
+#[test]
+fn a_failure_within_the_cooldown_says_what_is_left_of_it() {
+    let busy = |asked| RefreshError::unavailable("429").retry_after(s(asked));
+    // The server's wish to its bound; without one, the session's own cooldown.
+    for (failure, least, most) in [
+        (busy(60), s(60), s(60)),
+        (busy(86_400), s(300), s(300)),
+        (RefreshError::unavailable("reset"), JUST_COOLING, COOLED),
+    ] {
+        let session = |session: SessionBuilder| session.refresh_timeout(Duration::from_millis(200));
+        let world = World::with(session, |client| client);
+        world.sign_in(numbered(0));
+        let waited = world.rejected("/waited");
+        fails(&world, failure);
+        let whole = wait(&error(&waited));
+        assert!((least..=most).contains(&whole), "{whole:?}");
+
+        world.pass(whole / 4);
+        let late = world.get("/late");
+        world.api_answers(401);
+        let told = world.session.reject(stamp(&world)).unwrap_err();
+        for failed in [error(&late), told] {
+            assert_eq!(wait(&failed), whole - whole / 4);
+            assert!(std::error::Error::source(&failed).is_some(), "with the cause all the same");
+        }
+
+        world.pass(whole - whole / 4 - Duration::from_nanos(1));
+        assert_eq!(wait(&world.session.reject(stamp(&world)).unwrap_err()), Duration::from_nanos(1));
+        world.pass(Duration::from_nanos(1));
+        assert!(would_start(&world));
+    }
+}
+
+/// F8, P1: So is whoever has no token to go on with.
+#[test]
+fn a_failure_to_replace_an_expired_token_says_what_is_left_of_its_cooldown() {
+    let world = World::new();
+    world.sign_in(numbered(0).with_expires_in(s(100), world.runtime.now()));
+    world.pass(s(100));
+    let waited = world.get("/");
+    fails(&world, RefreshError::unavailable("429").retry_after(s(60)));
+    assert_eq!(wait(&error(&waited)), s(60));
+
+    world.pass(s(25));
+
+    assert_eq!(wait(&error(&world.get("/"))), s(35));
+    let token = world.session.access_token(s(1)).now_or_never().unwrap();
+    assert_eq!(wait(&token.unwrap_err()), s(35));
+}
+
+/// F9, F10: What is left is what is left in truth, whatever the last failure was: a forced one in between has its own cause, and
+/// the cooldown that the server asked for before.
+#[test]
+fn a_forced_failure_says_when_the_cooldown_it_did_not_end_is_over() {
+    let world = World::signed_in();
+    let waited = world.rejected("/");
+    fails(&world, RefreshError::unavailable("429").retry_after(s(200)));
+    assert_eq!(wait(&error(&waited)), s(200));
+    world.pass(s(50));
+    let session = world.session.clone();
+    let forced = world.runtime.start(async move { session.refresh(None).await.map(|_| ()) });
+    world.settle();
+    // Three calls, none of which the server answers with a wish.
+    for _ in 0..3 {
+        fails(&world, RefreshError::unavailable("503"));
+        world.pass(s(1));
+    }
+
+    let left = wait(&forced.take().unwrap().unwrap_err());
+    let told = wait(&world.session.reject(stamp(&world)).unwrap_err());
+
+    assert_eq!(left, told + s(1), "it failed when the third call did, a second ago");
+    assert_eq!(told, s(200 - 50 - 3));
 }
 
 /// F1, F2: A crowd against a server that rejects every token, with tokens that live for a few seconds: each request is sent

@@ -328,7 +328,9 @@ fn a_long_retry_after_is_passed_on() {
     world.pass(Duration::from_millis(59_900));
     let early = world.get("/early");
     world.api_answers(401);
-    assert_eq!(cause(&error(&early)), cause(&first));
+    let early = error(&early);
+    assert_eq!(cause(&early), cause(&first));
+    assert_eq!(early.advice(), Advice::RetryLater { after: Some(Duration::from_millis(100)) });
     assert_eq!(world.refresher.calls(), 1);
 
     world.pass(Duration::from_millis(200));
@@ -696,7 +698,8 @@ fn a_failing_acquire_cools_down() {
     let soon: Vec<_> = (0..5).map(|_| error(&world.get("/soon"))).collect();
 
     assert_eq!(failed.kind(), ErrorKind::RefreshUnavailable);
-    assert!(soon.iter().all(|error| cause(error) == cause(&failed)));
+    assert!(matches!(failed.advice(), Advice::RetryLater { after: Some(_) }));
+    assert!(soon.iter().all(|error| cause(error) == cause(&failed) && error.advice() == failed.advice()));
     assert_eq!((world.refresher.acquires(), world.api.calls()), (3, 0));
     assert_eq!(world.session.state(), SessionState::Unknown, "nobody knows of anything yet");
 

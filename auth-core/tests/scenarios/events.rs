@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use auth_core::{
     AuthClient, Body, BoxFuture, Cause, EndReason, Error, ErrorKind, Event, FlightId, RefreshError, Runtime,
-    Session, SessionBuilder, SessionState, Stamp, Tokens, Watch,
+    Session, SessionBuilder, SessionState, Stamp, StoreError, Tokens, Watch,
 };
 use auth_testkit::{
     ManualRuntime, Op, RefresherHandle, Running, ScriptedRefresher, ScriptedStore, ScriptedTransport,
@@ -27,6 +27,7 @@ fn told(events: &[Event]) -> Vec<String> {
 fn line(event: &Event) -> String {
     match event {
         Event::Loaded { signed_in } => format!("loaded {signed_in}"),
+        Event::LoadFailed { error } => format!("load failed: {}", error.kind().as_str()),
         Event::SignedIn { epoch } => format!("signed in {epoch}"),
         Event::SignedOut { epoch } => format!("signed out {epoch}"),
         Event::IdentityChanged { epoch } => format!("identity changed {epoch}"),
@@ -142,6 +143,60 @@ fn a_sessions_life_is_told_in_order() {
             "saved",
         ]
     );
+}
+
+/// O1, C18: a load that fails is told, once for all that waited for it, whatever it fails of: the store, its silence,
+/// the token endpoint. One that a sign-in has made pointless is not.
+#[test]
+fn a_failed_load_is_told() {
+    let world = World::new();
+    world.store.hold(Op::Load);
+    let failed: Vec<_> = (0..3).map(|n| world.get(&format!("/{n}"))).collect();
+    world.store.try_next_held().unwrap().fail(StoreError::new("unreadable"));
+    world.settle();
+    assert!(failed.iter().map(kind).all(|kind| kind == ErrorKind::Store));
+    assert_eq!(told(&world.events()), ["load failed: store"]);
+
+    let world = World::new();
+    world.store.hold(Op::Load);
+    let waiting = world.get("/");
+    world.pass(Duration::from_secs(5));
+    assert_eq!(kind(&waiting), ErrorKind::Store);
+    assert_eq!(told(&world.events()), ["load failed: store"]);
+
+    let world = World::new();
+    let waiting = world.get("/");
+    assert_eq!(kind(&waiting), ErrorKind::SignedOut);
+    assert_eq!(told(&world.events()), ["loaded false"]);
+
+    let world = World::new();
+    world.store.hold(Op::Load);
+    let waiting = world.get("/");
+    world.sign_in(numbered(0));
+    world.store.release_holds();
+    assert_eq!(world.api_answers(200).as_deref(), Some("T0"));
+    assert_eq!(status(&waiting), 200);
+    assert_eq!(told(&world.events()), ["signed in 1", "saved"]);
+}
+
+/// O1, G10b: so is an `acquire` that fails, after its last call.
+#[test]
+fn a_failed_acquire_is_told() {
+    let world = World::new();
+    world.refresher.script_acquire();
+    let waiting = world.get("/");
+
+    for _ in 0..3 {
+        assert!(world.events().is_empty());
+        world.refresher.try_next_acquire().unwrap().fail(RefreshError::unavailable("503"));
+        world.pass(Duration::from_secs(1));
+    }
+
+    let failed = error(&waiting);
+    let events = world.events();
+    let [Event::LoadFailed { error }] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((error.kind(), error.advice()), (failed.kind(), failed.advice()));
+    assert_eq!(error.kind(), ErrorKind::RefreshUnavailable);
 }
 
 /// O1: a late 401 is replayed at once, without a flight or a place.

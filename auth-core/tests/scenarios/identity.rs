@@ -266,8 +266,7 @@ fn a_sign_out_wins_over_the_first_load() {
         assert_eq!(world.session.state(), SessionState::SignedOut);
         assert_eq!(kind(&world.get("/")), ErrorKind::SignedOut);
         assert_eq!(world.api.calls(), 0);
-        let offered: &[&str] = if acquiring { &["R0"] } else { &[] };
-        assert_eq!(revoked(&world), offered);
+        assert_eq!(revoked(&world), ["R0"]);
         assert_eq!(world.runtime.tasks(), 0);
     }
 }
@@ -367,6 +366,99 @@ fn a_sign_out_offers_the_pair_once() {
     assert_eq!(kind(&request), ErrorKind::SessionEnded);
     ended.runtime.block_on(ended.session.sign_out()).unwrap();
     assert_eq!(revoked(&ended), Vec::<String>::new());
+}
+
+/// H3: a sign-out before anybody has asked who is signed in, in the first moment of a program, say: the store is read before
+/// it is cleared, and the pair that was there is offered. Once, whether it is being read already, and whoever signs in next.
+#[test]
+fn a_sign_out_offers_a_pair_that_was_never_read() {
+    for (reading, signs_in) in [(false, false), (true, false), (false, true), (true, true)] {
+        let world = World::new();
+        world.store.put_as_other_sign_in(numbered(0));
+        if reading {
+            world.store.hold(Op::Load);
+        }
+        let request = reading.then(|| world.get("/"));
+
+        let out = world.runtime.start(world.session.sign_out());
+        let signed_in = signs_in.then(|| world.runtime.start(world.session.sign_in(numbered(7))));
+        world.store.release_holds();
+        world.pass(Duration::from_secs(60));
+
+        assert!(matches!(out.take(), Some(Ok(()))));
+        assert!(signed_in.is_none_or(|signed_in| matches!(signed_in.take(), Some(Ok(())))));
+        assert_eq!(world.stored(), signs_in.then(|| "T7".to_owned()));
+        drop(request);
+        world.runtime.block_on(world.session.sign_out()).unwrap();
+        world.settle();
+        let offered: &[&str] = if signs_in { &["R0", "R7"] } else { &["R0"] };
+        assert_eq!(revoked(&world), offered, "{reading} {signs_in}");
+    }
+}
+
+/// H3, G10b: first tokens that are being saved when somebody signs out are offered once, though the store may hold them by then.
+#[test]
+fn first_tokens_that_a_sign_out_discards_are_offered_once() {
+    for saved in [false, true] {
+        let world = World::new();
+        world.refresher.script_acquire();
+        world.store.hold(Op::Save);
+        let request = world.get("/");
+        world.refresher.try_next_acquire().unwrap().answer(Some(numbered(0)));
+        world.settle();
+        let save = world.store.try_next_held().unwrap();
+
+        drop(world.session.sign_out());
+        if saved {
+            save.proceed();
+        } else {
+            save.fail(auth_core::StoreError::new("full"));
+        }
+        world.store.release_holds();
+        world.pass(Duration::from_secs(120));
+
+        assert_eq!(kind(&request), ErrorKind::SignedOut);
+        assert!(world.store.content().is_none());
+        assert_eq!(revoked(&world), ["R0"], "{saved}");
+    }
+}
+
+/// H3, H9: where it cannot be read it is cleared all the same, in bounded time; and one of the two tries may succeed.
+#[test]
+fn a_pair_that_cannot_be_read_is_cleared_all_the_same() {
+    let world = World::new();
+    world.store.put_as_other_sign_in(numbered(0));
+    world.store.fail_always(Op::Load, true);
+    world.runtime.block_on(world.session.sign_out()).unwrap();
+    assert!(world.store.content().is_none() && revoked(&world).is_empty());
+    world.store.fail_always(Op::Load, false);
+    world.store.put_as_other_sign_in(numbered(3));
+    world.sign_in(numbered(7));
+    world.settle();
+    assert_eq!(
+        revoked(&world),
+        Vec::<String>::new(),
+        "that is over: what another process has put there since is not offered"
+    );
+
+    let world = World::new();
+    world.store.put_as_other_sign_in(numbered(0));
+    world.store.hold(Op::Load);
+    let out = world.runtime.start(world.session.sign_out());
+    world.pass(Duration::from_secs(5));
+    assert!(matches!(out.take(), Some(Ok(()))));
+    assert!(world.store.content().is_none());
+
+    for unread in [0, 1] {
+        let world = World::new();
+        world.store.put_as_other_sign_in(numbered(0));
+        world.store.fail_next(Op::Load, unread);
+        world.store.fail_next(Op::Clear, 1);
+        world.runtime.block_on(world.session.sign_out()).unwrap();
+        assert!(world.store.content().is_none());
+        world.settle();
+        assert_eq!(revoked(&world), ["R0"], "{unread}");
+    }
 }
 
 /// H3: with a sign-in as somebody else, the rotated pair that A's refresh brings is nobody's, too, whether it came after the

@@ -2,6 +2,7 @@
 
 mod failing;
 mod lifetimes;
+mod shared;
 
 use std::time::Duration;
 

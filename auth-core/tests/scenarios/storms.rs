@@ -124,12 +124,13 @@ fn a_sign_in_empties_the_window() {
     assert_eq!(world.refresher.presented(), ["R0", "R10"]);
 }
 
-/// F5: A limit of 0 refuses the first rejection; without a limit every one is refreshed.
+/// F5: A limit of 0 refuses the first rejection, and promises nothing; without a limit every one is refreshed.
 #[test]
 fn the_limit_can_be_nothing_or_off() {
     let none = rejecting(limited(Some(0)));
     let error = error(&none.get("/"));
     assert_eq!(error.kind(), ErrorKind::ExcessiveRefresh);
+    assert_eq!(error.advice(), Advice::RetryLater { after: None }, "no time makes room in it");
     assert_eq!(error.response().unwrap().status, 401);
     assert_eq!((none.refresher.calls(), none.api.calls()), (0, 1));
 

@@ -15,6 +15,7 @@ use crate::world::{World, error, status};
 fn line(event: &Event) -> (Level, &'static str) {
     match event {
         Event::Loaded { .. } => (Level::DEBUG, "the store was read"),
+        Event::LoadFailed { .. } => (Level::WARN, "nobody knows yet who is signed in"),
         Event::SignedIn { .. } => (Level::INFO, "signed in"),
         Event::SignedOut { .. } => (Level::INFO, "signed out"),
         Event::IdentityChanged { .. } => (Level::INFO, "somebody else was signed in elsewhere"),
@@ -33,7 +34,7 @@ fn line(event: &Event) -> (Level, &'static str) {
     }
 }
 
-const KINDS: usize = 15;
+const KINDS: usize = 16;
 
 /// O1: a subscriber is told every event that a listener is told, in the same order.
 #[test]
@@ -80,7 +81,10 @@ fn find(told: &[Told], message: &str) -> Told {
 fn the_fields_say_what_the_event_says() {
     let recorder = Recorder::default();
     recorder.during(|| {
-        let world = World::signed_in();
+        let world = World::new();
+        world.store.fail_next(Op::Load, 1);
+        error(&world.get("/unread"));
+        world.sign_in(numbered(0));
         let waiting = world.rejected("/1");
         let call = world.refresher.try_next().unwrap();
         call.fail(RefreshError::unavailable("503"));
@@ -98,6 +102,7 @@ fn the_fields_say_what_the_event_says() {
     });
 
     let told = recorder.events();
+    assert_eq!(find(&told, "nobody knows yet who is signed in").field("kind"), "store");
     let session = find(&told, "signed in").field("session").to_owned();
     assert!(told.iter().all(|told| told.field("session") == session));
     let refreshed = find(&told, "refreshed");

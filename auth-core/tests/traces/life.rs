@@ -28,7 +28,8 @@ pub fn live() -> (Vec<Event>, Vec<Error>) {
     let (store, handle) = ScriptedStore::new();
     handle.lockable();
     let world = World::on(store.clone(), handle, |session| session, |client| client);
-    let mut errors = vec![error(&world.get("/nobody"))];
+    world.store.fail_next(Op::Load, 1);
+    let mut errors = vec![error(&world.get("/unread")), error(&world.get("/nobody"))];
 
     // A refresh with a failed attempt, whose tokens cannot be saved.
     world.sign_in(pair(0));

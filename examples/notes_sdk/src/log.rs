@@ -8,6 +8,9 @@ use tracing::{debug, error, info, trace, warn};
 
 pub(crate) fn event(event: &Event) {
     match event {
+        Event::LoadFailed { error } => {
+            warn!(target: "notes_sdk", error = %Chain(error), "the stored sign-in could not be read");
+        }
         Event::SignedIn { epoch } => info!(target: "notes_sdk", epoch, "signed in"),
         Event::SignedOut { epoch } => info!(target: "notes_sdk", epoch, "signed out"),
         Event::RefreshStarted { flight, cause } => {

@@ -52,6 +52,9 @@ impl State {
             (Some(flight), Some(pair)) if !answered => flight.orphan(pair),
             (_, pair) => leftovers.pair = pair,
         }
+        if matches!(self.phase, Phase::Unknown) {
+            self.books.leave_unread();
+        }
         self.enter_phase(Phase::SignedOut);
         let number = self.books.want(Content::Nothing, Origin::Identity);
         (number, leftovers)
@@ -139,21 +142,26 @@ impl State {
         Some(promise)
     }
 
-    /// The load failed. The next request tries again, after a cooldown where it was the token endpoint's fault.
+    /// The load failed. The next request tries again, after a cooldown where it was the token endpoint's fault. Returns the load
+    /// to be answered, if it still counts, and with what.
     pub(crate) fn load_failed(
         &mut self,
         id: FlightId,
-        error: &Error,
+        error: Error,
         cools: Option<Option<Duration>>,
         now: Duration,
         random: u64,
         policy: &Policy,
-    ) -> Option<Arc<Promise>> {
-        let promise = self.is_loading(id).then(|| self.load.take())??.promise;
-        if let Some(retry_after) = cools {
-            self.cool(error.clone(), retry_after, now, random, policy);
-        }
-        Some(promise)
+    ) -> Option<(Arc<Promise>, Error)> {
+        let Some(loading) = self.load.take_if(|loading| loading.id == id) else {
+            self.trash.errors.push(error);
+            return None;
+        };
+        let error = match cools {
+            Some(retry_after) => self.cool(error, retry_after, now, random, policy),
+            None => error,
+        };
+        Some((loading.promise, error))
     }
 
     /// Another process has signed somebody in: the session follows, and whoever waits learns that it changed.

@@ -107,6 +107,11 @@ impl State {
         true
     }
 
+    /// Whether the pair that memory has may not be presented: its refresh token has expired by the clock.
+    pub(crate) fn is_past_refreshing(&self, now: Duration) -> bool {
+        matches!(&self.phase, Phase::Active(active) if active.is_past_refreshing(now))
+    }
+
     pub(crate) fn is_answer_lost(&self, flight: &Flight) -> bool {
         self.is_current(flight) && matches!(&self.phase, Phase::Active(active) if active.lost)
     }
@@ -264,7 +269,7 @@ impl State {
             return Landing::Over;
         }
         self.remove(flight);
-        self.cool(error.clone(), retry_after, now, random, policy);
+        let error = self.cool(error, retry_after, now, random, policy);
         Landing::Failed { flight: Arc::clone(flight), error }
     }
 
@@ -355,6 +360,7 @@ impl State {
         self.trash.errors.extend(self.cooldown.take().map(|cooldown| cooldown.error));
     }
 
+    /// Starts the cooldown. Returns the error with how long that is: what its waiters get.
     pub(super) fn cool(
         &mut self,
         error: Error,
@@ -362,14 +368,15 @@ impl State {
         now: Duration,
         random: u64,
         policy: &Policy,
-    ) {
+    ) -> Error {
         self.failures = self.failures.saturating_add(1);
         let mut until = now + policy.cooldown_after(self.failures, retry_after, unit(random));
         if let (Some(running), None) = (&self.cooldown, retry_after) {
             // A forced refresh has failed amid it: the server's wish to be left alone still counts.
             until = until.max(running.until);
         }
-        let before = self.cooldown.replace(Cooldown { until, error });
+        let before = self.cooldown.replace(Cooldown { until, error: error.clone() });
         self.trash.errors.extend(before.map(|cooldown| cooldown.error));
+        error.retry_after(until.saturating_sub(now))
     }
 }

@@ -343,12 +343,21 @@ impl Model {
     }
 
     /// "Draining, or it cannot be refreshed."
-    fn useless(&self, person: &Person) -> Option<Failure> {
-        let pair = &person.pair;
+    fn over(person: &Person) -> Option<Failure> {
         if person.draining.is_some() {
             person.draining.clone()
-        } else if !pair.refreshable {
+        } else if !person.pair.refreshable {
             Some(Failure::ended(EndReason::NotRefreshable, None))
+        } else {
+            None
+        }
+    }
+
+    /// The same, or only what another process has left could be refreshed.
+    fn useless(&self, person: &Person) -> Option<Failure> {
+        let pair = &person.pair;
+        if let Some(failure) = Self::over(person) {
+            Some(failure)
         } else if pair.tokens.refresh_token().is_some() && self.is_past(pair.refresh_expires) {
             Some(Failure::ended(EndReason::RefreshTokenExpired, None))
         } else {
@@ -420,7 +429,7 @@ impl Model {
             return Said::Join(id);
         }
         // 5a
-        if let Some(failure) = self.useless(&person) {
+        if let Some(failure) = Self::over(&person) {
             return self.end(failure);
         }
         // 5b
@@ -458,11 +467,10 @@ impl Model {
         if let Some(up) = self.up.as_ref().filter(|_| expired || person.rejected) {
             return Said::Join(up.id);
         }
-        let useless = self.useless(&person);
         if !expired {
             let soft = self.is_past(person.published.times.soft);
             // 10
-            if soft && self.up.is_none() && self.cooling().is_none() && useless.is_none() {
+            if soft && self.up.is_none() && self.cooling().is_none() && self.useless(&person).is_none() {
                 self.start(Cause::Proactive);
                 return Said::UseAndStart(stamp);
             }
@@ -470,7 +478,7 @@ impl Model {
             return Said::Use(stamp);
         }
         // 11
-        if let Some(failure) = useless {
+        if let Some(failure) = Self::over(&person) {
             return self.end(failure);
         }
         // 12
@@ -489,7 +497,9 @@ impl Model {
         if known.is_some_and(|stamp| stamp.generation < person.generation) {
             return self.new_request();
         }
-        match (&self.up, self.useless(&person)) {
+        let good = !person.rejected && !self.is_expired(&person);
+        let useless = if good { self.useless(&person) } else { Self::over(&person) };
+        match (&self.up, useless) {
             (Some(up), _) => Said::Join(up.id),
             (None, Some(failure)) => Said::Fail(failure),
             (None, None) => self.start(Cause::Forced),
@@ -1087,12 +1097,12 @@ impl Sides {
                 let failure = Failure { mark: self.mark(), ..Failure::plain(ErrorKind::Misconfigured) };
                 let cools = cools.map(|retry_after| retry_after.map(seconds));
                 let now = self.now();
-                let told = self.state.load_failed(id, &failure.error(), cools, now, self.random, &policy);
+                let told = self.state.load_failed(id, failure.error(), cools, now, self.random, &policy);
                 if let Some(retry_after) = cools.filter(|_| counts) {
                     let cooldown = self.cooldown(retry_after);
                     self.model.cool(failure, cooldown);
                 }
-                told
+                told.map(|(promise, _)| promise)
             }
             _ => {
                 self.loaders.insert(at, loader);

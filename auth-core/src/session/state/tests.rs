@@ -279,14 +279,14 @@ fn row_6_not_loaded_yet() {
     }
 
     let error = Error::new(ErrorKind::RefreshUnavailable);
-    assert!(table.state.load_failed(id, &error, Some(None), NOW, 0, &table.policy).is_some());
+    assert!(table.state.load_failed(id, error, Some(None), NOW, 0, &table.policy).is_some());
     assert_eq!(failed(table.ask(Ask::New)), ErrorKind::RefreshUnavailable);
     assert!(matches!(table.ask_at(Ask::New, NOW + s(2)), Decision::StartLoad(..)));
 
     let mut table = Table::unknown();
     let Decision::StartLoad(id, _) = table.ask(Ask::New) else { panic!("no load was started") };
     let error = Error::new(ErrorKind::Store);
-    assert!(table.state.load_failed(id, &error, None, NOW, 0, &table.policy).is_some());
+    assert!(table.state.load_failed(id, error, None, NOW, 0, &table.policy).is_some());
     assert!(matches!(table.ask(Ask::New), Decision::StartLoad(..)), "a store's failure does not cool down");
 }
 
@@ -345,9 +345,34 @@ fn row_11_expired_where_a_refresh_is_of_no_use() {
     assert_eq!(used(table.ask(Ask::New)), 0, "valid for now");
     assert_eq!(ended(table.ask_at(Ask::New, NOW + s(3600))), EndReason::Rejected);
 
-    let mut dead = candidate(0, Some(Duration::ZERO));
-    dead.refresh_expires = Some(NOW);
-    assert_eq!(ended(Table::signed_in(dead).ask(Ask::New)), EndReason::RefreshTokenExpired);
+    let mut bearer_only = candidate(0, Some(Duration::ZERO));
+    bearer_only.refreshable = false;
+    assert_eq!(ended(Table::signed_in(bearer_only).ask(Ask::New)), EndReason::NotRefreshable);
+}
+
+#[test]
+fn an_expired_refresh_token_starts_a_flight_only_where_the_access_token_is_of_no_use_either() {
+    let dead = |lifetime| {
+        let mut dead = candidate(0, lifetime);
+        dead.refresh_expires = Some(NOW);
+        Table::signed_in(dead)
+    };
+    let mut table = dead(Some(s(3600)));
+    for ask in [Ask::New, Ask::Valid(s(7200))] {
+        assert_eq!(used(table.ask(ask)), 0);
+    }
+    assert_eq!(failed(table.ask(Ask::Forced(None))), ErrorKind::SessionEnded);
+    assert_eq!(table.state.session_state(), SessionState::Active);
+
+    for ask in [Ask::New, Ask::Valid(s(1)), Ask::Forced(None)] {
+        let mut table = dead(Some(Duration::ZERO));
+        started(table.ask(ask));
+        assert!(table.state.is_past_refreshing(NOW), "and that presents nothing");
+    }
+    let mut table = dead(Some(s(3600)));
+    let flight = started(table.reject());
+    table.crash(&flight);
+    started(table.ask_at(Ask::Forced(None), NOW));
 }
 
 #[test]

@@ -1,15 +1,16 @@
 //! The ledger of a run: every flight as it is told, held against the policy.
 
+use std::error::Error as _;
 use std::time::Duration;
 
-use auth_core::{Advice, Cause, ErrorKind, Event, FlightId};
+use auth_core::{Advice, Cause, ErrorKind, Event, FlightId, RefreshError};
 
 use super::{Settings, s};
 
 /// What a policy's fractions may be off by.
 const SLACK: Duration = Duration::from_millis(1);
 /// Chance makes no cooldown shorter than this much of it.
-const SHORTEST: f64 = 0.8;
+pub const SHORTEST: f64 = 0.8;
 /// No token is refreshed ahead of time before this much of its life.
 const SOFTEST: f64 = 0.8;
 const WINDOW: Duration = s(30);
@@ -41,6 +42,8 @@ struct Epoch {
     failures: u32,
     /// None but a forced flight before.
     cools_until: Duration,
+    /// What those were told who waited for the last failure.
+    told_until: Duration,
     /// When flights that a rejection had started succeeded.
     rejected: Vec<Duration>,
     refused: bool,
@@ -89,14 +92,20 @@ impl Ledger {
             Event::AttemptFailed { attempt, .. } => assert!(*attempt < 3, "a third call is the last"),
             Event::RefreshFailed { error, .. } => {
                 self.up = None;
-                let asked = match error.advice() {
-                    Advice::RetryLater { after } => after,
-                    _ => None,
-                };
+                let source = error.source().and_then(|source| source.downcast_ref::<RefreshError>());
+                let asked = source.and_then(RefreshError::retry_after_hint);
                 match error.kind() {
                     ErrorKind::SessionChanged | ErrorKind::SignedOut => self.seen.overtaken += 1,
                     ErrorKind::SessionEnded => self.refused(),
-                    _ => self.failed(at, asked),
+                    _ => {
+                        self.failed(at, asked);
+                        if let Advice::RetryLater { after } = error.advice() {
+                            let after = after.expect("the cooldown has an end");
+                            let epoch = self.epoch.as_mut().expect("somebody is signed in");
+                            epoch.told_until = at + after;
+                            assert!(epoch.told_until + SLACK >= epoch.cools_until, "come back in {after:?}");
+                        }
+                    }
                 }
             }
             _ => {}
@@ -113,6 +122,7 @@ impl Ledger {
         assert!(!epoch.refused, "{flight} presents a refresh token that was refused");
         if cause != Cause::Forced {
             assert!(at + SLACK >= epoch.cools_until, "{flight} starts in the cooldown: {cause:?}");
+            assert!(at + SLACK >= epoch.told_until, "{flight} starts earlier than was told: {cause:?}");
         }
         match cause {
             Cause::Rejected => {
@@ -140,7 +150,7 @@ impl Ledger {
         epoch.newest = (at, issued);
         epoch.generations += 1;
         epoch.shortest = epoch.shortest.into_iter().chain(issued).min();
-        (epoch.failures, epoch.cools_until) = (0, Duration::ZERO);
+        (epoch.failures, epoch.cools_until, epoch.told_until) = (0, Duration::ZERO, Duration::ZERO);
         if cause == Cause::Rejected {
             epoch.rejected.push(at);
         }
@@ -194,6 +204,7 @@ impl Epoch {
             allowed: 0,
             failures: 0,
             cools_until: Duration::ZERO,
+            told_until: Duration::ZERO,
             rejected: Vec::new(),
             refused: false,
         }
@@ -202,13 +213,13 @@ impl Epoch {
 
 impl Settings {
     /// After so many failures in a row, without its jitter.
-    fn cooldown(&self, failures: u32) -> Duration {
+    pub fn cooldown(&self, failures: u32) -> Duration {
         let (first, longest) = self.cooldown;
         first.saturating_mul(1 << (failures - 1).min(20)).min(longest)
     }
 
     /// How many cooldowns find room in this time, one after the other, each as short as it can be.
-    fn probes(&self, time: Duration) -> usize {
+    pub fn probes(&self, time: Duration) -> usize {
         let mut left = time + SLACK;
         (1..)
             .take_while(|failures| {

@@ -298,9 +298,10 @@ fn row_5a_what_cannot_be_refreshed_ends() {
     assert_eq!(world.refresher.calls(), 0);
 }
 
-/// Row 5a: So does one whose refresh token has expired by the clock, told by `reject` as well.
+/// Row 5d, J14: A rejection where the refresh token has expired by the clock starts a flight, told by `reject` as well. That presents
+/// nothing, finds nothing newer in the store, and ends the session.
 #[test]
-fn row_5a_an_expired_refresh_token_ends() {
+fn row_5d_an_expired_refresh_token_ends() {
     let world = World::new();
     let day = Duration::from_secs(86_400);
     let now = auth_core::Runtime::now(&world.runtime);
@@ -308,7 +309,9 @@ fn row_5a_an_expired_refresh_token_ends() {
     let stamp = world.stamp();
     world.pass(day);
 
-    let error = world.session.reject(stamp).unwrap_err();
+    world.session.reject(stamp).unwrap();
+    world.settle();
+    let error = failed(&world.recover(stamp));
 
     let ended = (ErrorKind::SessionEnded, Some(EndReason::RefreshTokenExpired));
     assert_eq!((error.kind(), error.end_reason()), ended);

@@ -237,6 +237,7 @@ fn told(event: &Event) -> String {
     match event {
         Event::Loaded { signed_in: true } => "the store was read: somebody is signed in".to_owned(),
         Event::Loaded { signed_in: false } => "the store was read: nobody is signed in".to_owned(),
+        Event::LoadFailed { error } => format!("the load failed: {}", error.kind().as_str()),
         Event::SignedIn { epoch } => format!("signed in, epoch {epoch}"),
         Event::SignedOut { epoch } => format!("signed out, epoch {epoch}"),
         Event::IdentityChanged { epoch } => format!("follows another's sign-in, epoch {epoch}"),

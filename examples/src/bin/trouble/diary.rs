@@ -42,6 +42,7 @@ fn sentence(event: &Event) -> String {
     match event {
         Event::Loaded { signed_in: true } => "  the store has tokens: somebody is signed in".into(),
         Event::Loaded { signed_in: false } => "  the store is empty: nobody is signed in".into(),
+        Event::LoadFailed { error } => format!("  the store could not be read: {}", cause(error)),
         Event::SignedIn { .. } => "  signed in".into(),
         Event::SignedOut { .. } => "  signed out".into(),
         Event::RefreshStarted { flight, cause } => {
@@ -62,7 +63,11 @@ fn sentence(event: &Event) -> String {
         }
         Event::RefreshFailed { flight, error, waiters, .. } => {
             let waited = requests(*waiters, "nobody waited");
-            format!("  refresh {flight} failed: {}; {waited}", cause(error))
+            let next = match error.advice() {
+                Advice::RetryLater { after: Some(after) } => format!("; the next in {} s", seconds(after)),
+                _ => String::new(),
+            };
+            format!("  refresh {flight} failed: {}; {waited}{next}", cause(error))
         }
         Event::Draining => "  the refresh token is dead; the access token is used to its end".into(),
         Event::Ended(ended) => format!("  the session has ended: {}", ended.reason),
@@ -94,11 +99,16 @@ fn cause(error: &Error) -> String {
     last.to_string()
 }
 
+/// Whole ones, and rather one too many: who comes earlier is refused.
+fn seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
 /// What the caller of a failed request can do.
 pub(crate) fn advice(error: &Error) -> String {
     match error.advice() {
         Advice::SignIn => "sign in".into(),
-        Advice::RetryLater { after: Some(after) } => format!("try again in {} s", after.as_secs()),
+        Advice::RetryLater { after: Some(after) } => format!("try again in {} s", seconds(after)),
         Advice::RetryLater { after: None } => "try again".into(),
         Advice::FixConfiguration => "mend the configuration".into(),
         other => format!("{other:?}"),
