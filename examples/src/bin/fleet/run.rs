@@ -213,6 +213,9 @@ impl Fleet {
         // What the books have overlooked is nobody's answer.
         let known = self.numbers.lost_answers + self.numbers.reuse_detected;
         self.numbers.reuse_detected += stats.reuse_detected.saturating_sub(known);
+        if let (Some(seed), None, true) = (seed, plan.seed, plan.json) {
+            self.sentences.push(format!("who was killed, and where, was decided by --seed {seed}"));
+        }
         let store = match plan.store {
             Store::File => "file",
             Store::Redis => "Redis",
