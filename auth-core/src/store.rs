@@ -31,7 +31,7 @@ use crate::{BoxError, MaybeSend, MaybeSync, Tokens};
 /// - **Confidentiality.** Tokens are secrets at rest: private files, encrypted columns. Nothing of them is in errors or
 ///   in `Debug`.
 ///
-/// `auth_testkit::conformance::token_store` tries each clause.
+/// `auth_testkit::conformance::token_store` tries each clause; `ProcessSuite`, beside it, those that take several processes.
 ///
 /// # Errors
 ///

@@ -230,7 +230,9 @@ impl Pilot {
         let flight = &*self.flight;
         let mut presented = None;
         let call = || {
-            // Looked at before each call: after a pause, the identity may have changed.
+            // Looked at before each call: after a pause the identity may have changed, and the flight's time be over. So it may be
+            // where the whole process was stopped, and the timers come later than this.
+            core.look_now();
             let pair = core.change(|state, _| state.present(flight));
             presented.clone_from(&pair);
             async move {
