@@ -18,14 +18,17 @@
 //! The program `simulate` (`cargo run --release -p auth-testkit --example simulate -- --help`) runs as many as there is time
 //! for.
 
+mod asked;
 mod authority;
 mod dice;
+mod elsewhere;
 mod guest;
 mod invariants;
 mod parts;
 mod plan;
 mod record;
 mod report;
+mod request;
 mod run;
 mod runtime;
 mod secret;
@@ -39,8 +42,8 @@ mod world;
 pub use invariants::Invariant;
 pub use parts::Parts;
 pub use plan::{
-    Action, ApiFault, Elsewhere, Fate, InvalidPlan, Plan, RequestKind, ServerPlan, SessionPlan, Step,
-    StoreFault, TokenFault,
+    Action, ApiFault, Elsewhere, Fate, InvalidPlan, Knows, Plan, RequestKind, ServerPlan, SessionPlan, Step,
+    StoreCall, StoreFault, TokenFault,
 };
 pub use record::{Moment, Pair, Record, Refusal, StoreOp, StoreOutcome, Token, What};
 pub use report::Report;

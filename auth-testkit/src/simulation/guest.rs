@@ -51,8 +51,10 @@ impl Guest {
         {
             self.record(What::Leaked(format!("the error of request {}", self.number)));
         }
+        let head = outcome.as_ref().err().and_then(Error::response);
+        let instead_of = head.map(|head| head.status.as_u16());
         let outcome = outcome.as_ref().map(|status| *status).map_err(Error::kind);
-        self.record(What::Settled { request: self.number, outcome });
+        self.record(What::Settled { request: self.number, outcome, instead_of });
     }
 }
 

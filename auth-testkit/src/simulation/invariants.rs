@@ -110,7 +110,7 @@ impl Watch {
     /// Once nothing goes wrong any more, whoever signs in gets an answer.
     fn life_goes_on(&mut self, moment: &Moment) -> Result<(), Broken> {
         match &moment.what {
-            What::Settled { request, outcome } if self.must_succeed.contains(request) => {
+            What::Settled { request, outcome, .. } if self.must_succeed.contains(request) => {
                 self.must_succeed.retain(|other| other != request);
                 if *outcome != Ok(200) {
                     let what = format!(

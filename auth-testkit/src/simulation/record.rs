@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use auth_core::{Error, ErrorKind, Event, SessionState, Stamp};
+use auth_core::{Counters, Error, ErrorKind, Event, SessionState, Stamp};
 
 /// A run, moment by moment.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +31,13 @@ pub enum What {
     Started,
     /// The process was killed.
     Killed,
+    /// The process stands still from here on: all of it, or what drives the session's own tasks.
+    Stopped {
+        /// Whether those who call the session stand still as well.
+        whole: bool,
+    },
+    /// It goes on.
+    GoesOn,
     /// A request was polled for the first time.
     Submitted {
         /// Which.
@@ -62,6 +69,29 @@ pub enum What {
         request: u32,
         /// The status of its response (200 for a call that returns no response), or what went wrong.
         outcome: Result<u16, ErrorKind>,
+        /// The status of the response that an error stands in for.
+        instead_of: Option<u16>,
+    },
+    /// `Session::refresh` was called by somebody who knows this stamp.
+    Knew {
+        /// The number of the call.
+        request: u32,
+        /// What it knows.
+        stamp: Stamp,
+    },
+    /// `Session::access_token` gave this token.
+    Handed {
+        /// The number of the call.
+        request: u32,
+        /// The token.
+        token: Token,
+    },
+    /// A request did not come through as it was made, or its response as it should be.
+    Spoiled {
+        /// Which.
+        request: u32,
+        /// What is wrong.
+        how: String,
     },
     /// A request's future was dropped before it was done.
     Cancelled {
@@ -84,6 +114,20 @@ pub enum What {
     Written {
         /// Whether the store holds what it should.
         saved: bool,
+    },
+    /// Somebody has a pair of the authorization server, by signing in or with an answer, and is told how long it lives.
+    Granted {
+        /// The pair.
+        pair: Pair,
+        /// How long the access token lives, in seconds, if the server says it.
+        lives_s: Option<u64>,
+        /// The same of the refresh token.
+        refresh_lives_s: Option<u64>,
+    },
+    /// First tokens were asked for, without a refresh token.
+    Acquiring {
+        /// The number of the call.
+        call: u32,
     },
     /// A refresh token was presented.
     Presented {
@@ -162,6 +206,10 @@ pub enum What {
     Told(Event),
     /// The session's state is another.
     State(SessionState),
+    /// Somebody who watches the session has seen this state.
+    Watched(SessionState),
+    /// What the session has counted so far. Told when everything is at rest.
+    Counted(Counters),
     /// The plan did something to the world: its words for it.
     Meddled(String),
     /// A text left the library that holds a token. Where.

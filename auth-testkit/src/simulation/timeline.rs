@@ -1,6 +1,5 @@
 //! How a run is shown: as text, and as a page.
 
-mod asked;
 mod axis;
 mod chart;
 mod lanes;

@@ -46,7 +46,8 @@ impl Invariant for InOrder {
                     return Err(sentence.clone());
                 }
             }
-            What::Parked { .. } => {
+            // Who stands still is not polled either.
+            What::Parked { .. } | What::Stopped { .. } => {
                 self.parked.insert(process);
             }
             What::Told(Event::QueueOpened { flight }) => {
@@ -103,6 +104,7 @@ impl Invariant for Patience {
                     ));
                 }
             }
+            What::Stopped { .. } => self.published.retain(|(process, _), _| *process != moment.process),
             _ => {}
         }
         Ok(())

@@ -13,6 +13,19 @@ pub(super) struct SavedFirst {
     unsaved: HashSet<(u32, Token)>,
     /// Access tokens that a process has had before: a server may give the same again.
     known: HashSet<(u32, Token)>,
+    /// Who was signed in or out at a process, if nothing has come from the store since.
+    who: HashMap<u32, Option<u32>>,
+}
+
+impl SavedFirst {
+    /// What a refresh brings for somebody who is not signed in any more is nobody's, and is not saved.
+    fn is_of(&self, process: u32, token: Token) -> bool {
+        self.who.get(&process).is_none_or(|who| *who == Some(token.sign_in))
+    }
+
+    fn forget(&mut self, process: u32) {
+        self.unsaved.retain(|(other, _)| *other != process);
+    }
 }
 
 impl Invariant for SavedFirst {
@@ -28,10 +41,17 @@ impl Invariant for SavedFirst {
             }
             What::SignIn { token } => {
                 self.known.insert((process, *token));
+                self.forget(process);
+                self.who.insert(process, Some(token.sign_in));
+            }
+            What::SignOut => {
+                self.forget(process);
+                self.who.insert(process, None);
             }
             What::Delivered { call } => {
                 if let Some(access) = self.granted.get(call)
                     && self.known.insert((process, *access))
+                    && self.is_of(process, *access)
                 {
                     self.unsaved.insert((process, *access));
                 }
@@ -42,15 +62,26 @@ impl Invariant for SavedFirst {
                 }
                 // A store that cannot be locked or looked at before the write has answered it.
                 (_, StoreOutcome::Failed | StoreOutcome::Conflict | StoreOutcome::Dropped) => {
-                    self.unsaved.retain(|(other, _)| *other != process);
+                    self.forget(process);
                 }
                 // Somebody else has saved it there.
                 (StoreOp::Load, StoreOutcome::Done(Some(found))) => {
                     self.known.insert((process, found.access));
+                    self.who.remove(&process);
                     self.unsaved.remove(&(process, found.access));
                 }
                 _ => {}
             },
+            // Time may run out for it.
+            What::Stopped { .. } => self.forget(process),
+            What::Unlocked => {
+                if let Some((_, token)) = self.unsaved.iter().filter(|(other, _)| *other == process).min() {
+                    return Err(format!(
+                        "the lock was given back before the save of access token {} was answered",
+                        token.number
+                    ));
+                }
+            }
             What::Sent { request, token: Some(token), .. } if self.unsaved.contains(&(process, *token)) => {
                 return Err(format!(
                     "request {request} left with access token {} before its save was answered",
@@ -87,6 +118,11 @@ impl Invariant for OneWriter {
                 if self.writing.get(&moment.process) == Some(call) {
                     self.writing.remove(&moment.process);
                 }
+                Ok(())
+            }
+            // A writer that nobody drives any more is replaced.
+            What::Stopped { .. } => {
+                self.writing.remove(&moment.process);
                 Ok(())
             }
             _ => Ok(()),

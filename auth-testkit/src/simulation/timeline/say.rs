@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use auth_core::{Cause, Event, SessionState, Stamp};
 
+use super::super::asked::Asked;
 use super::super::plan::Plan;
 use super::super::record::{Moment, Pair, Refusal, StoreOp, StoreOutcome, Token, What};
 use super::super::run::Run;
-use super::asked::Asked;
 use super::lanes::{OUTSIDE, Of, Own};
 
 /// An access token.
@@ -126,7 +126,7 @@ fn flight(what: &What) -> Option<u64> {
 }
 
 /// What happened, without who and when.
-pub(super) fn sentence(moment: &Moment, asked: &Asked<'_>) -> String {
+pub(super) fn sentence(moment: &Moment, asked: &Asked) -> String {
     match &moment.what {
         What::Submitted { request } => format!("begins: {}", asked.words(*request)),
         What::Started => "the process starts".to_owned(),
