@@ -19,9 +19,14 @@ ulimit -n "$(ulimit -Hn)" 2>/dev/null || true
 
 say "format"
 cargo fmt --all --check
+cargo fmt --manifest-path auth-core/fuzz/Cargo.toml --check
 
 say "clippy"
 cargo clippy --workspace --all-targets --locked -- -D warnings
+cargo clippy -p auth-core --all-targets --all-features --locked -- -D warnings
+
+say "clippy, of the fuzz targets: not linked, so that no C++ compiler is needed"
+cargo clippy --manifest-path auth-core/fuzz/Cargo.toml --locked --no-default-features --target-dir target -- -D warnings
 
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
@@ -38,8 +43,16 @@ cargo check -p auth-isahc --locked --no-default-features
 say "nothing has to be Send: --cfg auth_local"
 RUSTFLAGS="--cfg auth_local" cargo check -p auth-core --locked --all-features --target-dir target/local
 
+say "model checking: --cfg auth_shuttle"
+RUSTFLAGS="--cfg auth_shuttle" \
+    cargo clippy -p auth-core --lib --profile test --locked --target-dir target/shuttle -- -D warnings
+scripts/check-schedules.sh
+
 say "the seam: no HTTP library and no runtime in auth-core"
 scripts/check-seams.sh
+
+say "tests of the feature tracing"
+cargo test -p auth-core --locked --features tracing --test traces --test fast_path
 
 say "tests"
 cargo test --workspace --locked

@@ -176,6 +176,8 @@ struct Progress {
     attempt: u8,
     /// Sent again after a rejection: once a request.
     replayed: bool,
+    /// And that is to be told.
+    tell: bool,
     /// Sent again with a new proof: once a request.
     proved: bool,
 }
@@ -214,7 +216,7 @@ impl<T: Transport> Inner<T> {
         let uri = head.uri.clone();
         let asked = head.extensions.get::<NoReplay>().is_some();
         let copy = body.try_clone().map(|body| (head.clone(), body));
-        let mut progress = Progress { copy, attempt: 0, replayed: false, proved: false };
+        let mut progress = Progress { copy, attempt: 0, replayed: false, tell: false, proved: false };
         let mut turn = self.session.lease().await?;
         if head.headers.contains_key(turn.header().0) {
             // A scheme that did not say its header's name before there were tokens.
@@ -251,7 +253,7 @@ impl<T: Transport> Inner<T> {
             // Before it waits: a waiter holds no connection.
             self.discard(body).await;
             let another = if replays {
-                progress.replayed = true;
+                (progress.replayed, progress.tell) = (true, true);
                 rejected = Some(stamp);
                 self.session.recover(stamp).await
             } else {
@@ -278,7 +280,8 @@ impl<T: Transport> Inner<T> {
         head.extensions.insert(attempt);
         let applied = self.session.scheme().apply(&mut head, &turn);
         applied.map_err(|error| Error::caused(ErrorKind::Misconfigured, error))?;
-        if progress.replayed {
+        // A send with a nonce is no replay, though it may follow one.
+        if std::mem::take(&mut progress.tell) {
             self.session.replayed(|| Event::Replayed { flight: attempt.flight, ticket: attempt.ticket });
         }
         let send = self.transport.send(Request::from_parts(head, body));

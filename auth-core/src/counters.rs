@@ -1,6 +1,6 @@
 //! Counters: sums of what a session has done, for a metrics library to export.
 
-/// What a session has done since it was built. Every number only grows.
+/// What a session has done since it was built, or all sessions of a pool. Every number only grows.
 ///
 /// Read it whenever your metrics library collects; [`metrics`](Self::metrics) has names, units and attributes after the
 /// conventions of OpenTelemetry.
@@ -36,7 +36,8 @@ pub struct Counters {
     pub excessive: u64,
     /// Requests that failed without a token request because a flight had failed just before.
     pub cooled: u64,
-    /// Requests that failed because too many were waiting.
+    /// Requests that failed because too many were waiting; in a pool, also calls that failed because too many sessions were in
+    /// use.
     pub queue_full: u64,
     /// Calls that would have waited for themselves.
     pub reentrant: u64,
@@ -68,6 +69,43 @@ const REFRESHES: &str = "auth.client.refreshes";
 const GUARDS: &str = "auth.client.guard.trips";
 
 impl Counters {
+    /// Adds what another session has done.
+    pub(crate) fn add(&mut self, other: &Self) {
+        // Field by field, so that a new one is not forgotten.
+        let Self {
+            refreshed,
+            adopted,
+            failed,
+            refused,
+            overtaken,
+            joined,
+            late,
+            replayed,
+            excessive,
+            cooled,
+            queue_full,
+            reentrant,
+            opened,
+            ended,
+            save_failed,
+        } = other;
+        self.refreshed += refreshed;
+        self.adopted += adopted;
+        self.failed += failed;
+        self.refused += refused;
+        self.overtaken += overtaken;
+        self.joined += joined;
+        self.late += late;
+        self.replayed += replayed;
+        self.excessive += excessive;
+        self.cooled += cooled;
+        self.queue_full += queue_full;
+        self.reentrant += reentrant;
+        self.opened += opened;
+        self.ended += ended;
+        self.save_failed += save_failed;
+    }
+
     /// Every sum with its name, unit and attributes.
     pub fn metrics(&self) -> impl Iterator<Item = Metric> + use<> {
         let refreshes = |outcome, value| Metric {
@@ -126,26 +164,36 @@ impl Counters {
 mod tests {
     use super::*;
 
+    const EACH: Counters = Counters {
+        refreshed: 1,
+        adopted: 2,
+        failed: 3,
+        refused: 4,
+        overtaken: 5,
+        joined: 6,
+        late: 7,
+        replayed: 8,
+        excessive: 9,
+        cooled: 10,
+        queue_full: 11,
+        reentrant: 12,
+        opened: 13,
+        ended: 14,
+        save_failed: 15,
+    };
+
+    #[test]
+    fn sums_of_sessions_are_added_field_by_field() {
+        let mut sum = EACH;
+        sum.add(&EACH);
+
+        let values: Vec<u64> = sum.metrics().map(|metric| metric.value).collect();
+        assert_eq!(values, (1..=15).map(|value| 2 * value).collect::<Vec<u64>>());
+    }
+
     #[test]
     fn every_counter_is_exported_once_under_a_name_of_its_own() {
-        let counters = Counters {
-            refreshed: 1,
-            adopted: 2,
-            failed: 3,
-            refused: 4,
-            overtaken: 5,
-            joined: 6,
-            late: 7,
-            replayed: 8,
-            excessive: 9,
-            cooled: 10,
-            queue_full: 11,
-            reentrant: 12,
-            opened: 13,
-            ended: 14,
-            save_failed: 15,
-        };
-        let metrics: Vec<Metric> = counters.metrics().collect();
+        let metrics: Vec<Metric> = EACH.metrics().collect();
 
         let values: Vec<u64> = metrics.iter().map(|metric| metric.value).collect();
         assert_eq!(values, (1..=15).collect::<Vec<u64>>());

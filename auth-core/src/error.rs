@@ -61,7 +61,7 @@ pub enum ErrorKind {
     Misconfigured,
     /// The server keeps rejecting tokens that were just issued; no more are asked for until the window has passed.
     ExcessiveRefresh,
-    /// More requests wait for one refresh than are allowed to.
+    /// More requests wait for one refresh, or more sessions of a pool are in use, than are allowed to.
     QueueFull,
     /// A part of the session waited for the session itself: a refresher that calls through its own client.
     Reentrant,
@@ -228,7 +228,7 @@ impl fmt::Display for Error {
             ErrorKind::RefreshUnavailable => "the token could not be refreshed now",
             ErrorKind::Misconfigured => "the client is misconfigured",
             ErrorKind::ExcessiveRefresh => "the server rejects every new token",
-            ErrorKind::QueueFull => "too many requests wait for the refresh",
+            ErrorKind::QueueFull => "too many requests at once",
             ErrorKind::Reentrant => "a part of the session waits for the session itself",
             ErrorKind::InvalidToken => "the token cannot be used",
             ErrorKind::InsecureOrigin => "the token would be sent over plain http",

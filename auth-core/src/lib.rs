@@ -14,7 +14,7 @@
 //! | what "your token is no good" looks like | [`ChallengePolicy`] | [`StandardChallenge`], [`challenge_fn`] |
 //! | an async runtime | [`Runtime`] | `StandaloneRuntime`, `TokioRuntime` of `auth-reqwest` |
 //!
-//! [`Session`] keeps one identity's tokens fresh, and [`AuthClient`] sends requests with them:
+//! [`Session`] keeps one identity's tokens fresh, [`Sessions`] those of many, and [`AuthClient`] sends requests with them:
 //!
 #![cfg_attr(all(feature = "standalone", not(auth_local)), doc = "```")]
 #![cfg_attr(not(all(feature = "standalone", not(auth_local))), doc = "```ignore")]
@@ -63,6 +63,10 @@
 //!
 //! `standalone`: a runtime of its own. `json`: `TokenResponse`, and bodies as JSON. Both are on by default. On wasm32, and
 //! under `--cfg auth_local`, nothing has to be `Send`. `planted-faults`: known bugs for tests to find; never for use.
+//!
+//! `tracing`: a refresh is a span `auth.refresh` (`session`, `flight`, `cause` and, at its end, `outcome`), with what the
+//! refresher does inside, the first reading of the store is a span `auth.load`, and every [`Event`] is an event as well: at
+//! debug, at info where the tokens or the identity change, at warn where something fails. Their target is `auth_core`.
 
 mod body;
 mod challenge;
@@ -77,6 +81,7 @@ mod refresher;
 mod runtime;
 mod scheme;
 mod session;
+mod sessions;
 mod store;
 mod sync;
 #[cfg(feature = "json")]
@@ -107,6 +112,7 @@ pub use scheme::{Bearer, Observed, Scheme, SchemeError, TokenHeader};
 pub use session::{
     Lease, PersistFailure, ReplayOrder, Session, SessionBuilder, Stamp, Start, Turn, Watch, Written,
 };
+pub use sessions::{Sessions, SessionsBuilder};
 pub use store::{MemoryStore, StoreError, StoreGuard, TokenStore};
 #[cfg(feature = "json")]
 pub use token_response::{InvalidResponse, TokenEndpointError, TokenResponse};

@@ -19,15 +19,19 @@ mod load;
 mod policy;
 mod queue;
 mod reentry;
+mod rest;
 #[cfg(test)]
 #[cfg(auth_shuttle)]
 mod schedules;
 mod state;
+#[cfg_attr(not(feature = "tracing"), path = "session/trace/off.rs")]
+mod trace;
 mod turn;
 mod wait;
 mod watch;
 
 pub use builder::SessionBuilder;
+pub(crate) use builder::standalone;
 pub use lease::{Lease, Stamp};
 pub use policy::{PersistFailure, ReplayOrder};
 pub use turn::{Start, Turn};
@@ -40,11 +44,12 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-use self::core::{Core, Granted};
+use self::core::Core;
 use self::state::Ask;
 use self::wait::WaitTurn;
 use crate::contain::wake;
 use crate::event::{Event, SessionState};
+use crate::sessions::Guest;
 use crate::{AccessToken, Counters, Error, ErrorKind, Refresher, Runtime, Scheme, Tokens};
 
 /// One identity at a time, and the coordinator that keeps its tokens fresh. Cheap to clone: every clone is the same session.
@@ -70,6 +75,9 @@ use crate::{AccessToken, Counters, Error, ErrorKind, Refresher, Runtime, Scheme,
 #[derive(Clone)]
 pub struct Session {
     handle: Arc<Handle>,
+    /// Where it came from a pool: tells the pool when nobody holds it any more. Dropped after the handle.
+    #[expect(dead_code, reason = "held for its destructor")]
+    guest: Option<Arc<Guest>>,
 }
 
 /// The last one closes the watches. Tasks hold the core alone, so a flight under way keeps nobody watching.
@@ -93,7 +101,12 @@ impl Session {
     }
 
     pub(crate) fn from_core(core: Core) -> Self {
-        Self { handle: Arc::new(Handle { core: Arc::new(core) }) }
+        Self { handle: Arc::new(Handle { core: Arc::new(core) }), guest: None }
+    }
+
+    /// The same session, handed out by a pool.
+    pub(crate) fn lent(&self, guest: Arc<Guest>) -> Self {
+        Self { handle: Arc::clone(&self.handle), guest: Some(guest) }
     }
 
     fn core(&self) -> &Arc<Core> {
@@ -174,7 +187,7 @@ impl Session {
         if let Some(lease) = self.core().fast() {
             return Ok(Turn::free(lease));
         }
-        self.turn(Ask::New).await
+        WaitTurn::new(self.core(), None).await
     }
 
     /// A new turn for a request whose lease was rejected: joins the refresh, or starts it, or has what came of it already.
@@ -190,7 +203,7 @@ impl Session {
     ///
     /// Dropped, it gives up its place in the queue; the refresh goes on.
     pub async fn recover(&self, rejected: Stamp) -> Result<Turn, Error> {
-        self.turn(Ask::Rejected(rejected)).await
+        WaitTurn::new(self.core(), Some(rejected)).await
     }
 
     /// Tells the session that the server rejected this lease, without a place and without waiting: the refresh starts, if it
@@ -213,7 +226,7 @@ impl Session {
     /// As [`recover`](Session::recover). [`SessionEnded`](ErrorKind::SessionEnded) where it cannot be refreshed: the session
     /// itself goes on for as long as its access token is good.
     pub async fn refresh(&self, known: Option<Stamp>) -> Result<Lease, Error> {
-        self.outcome(Ask::Forced(known)).await
+        self.core().outcome(Ask::Forced(known)).await
     }
 
     /// The access token, valid for at least this long where a refresh can do that; a refresh that gives a shorter one is not
@@ -224,49 +237,15 @@ impl Session {
     /// As [`lease`](Session::lease).
     pub async fn access_token(&self, min_validity: Duration) -> Result<AccessToken, Error> {
         let asked_as = self.core().published().map(|newest| newest.stamp.epoch);
-        let lease = match self.outcome(Ask::Valid(min_validity)).await {
+        let lease = match self.core().outcome(Ask::Valid(min_validity)).await {
             Ok(lease) => lease,
             // What is still valid is better than the failure to make it valid for longer; but it has to be the same sign-in's.
-            Err(error) => {
-                let lease = self.core().fast();
-                lease.filter(|lease| Some(lease.stamp().epoch) == asked_as).ok_or(error)?
-            }
+            Err(error) => asked_as.and_then(|epoch| self.core().valid(epoch)).ok_or(error)?,
         };
         let newest = self.core().tokens(lease.stamp());
         newest
             .map(|tokens| tokens.access_token().clone())
             .ok_or_else(|| Error::new(ErrorKind::SessionChanged))
-    }
-
-    async fn turn(&self, mut ask: Ask) -> Result<Turn, Error> {
-        // The roads that few take are boxed: a queue holds one of these futures for each of its waiters.
-        if self.core().policy.replay_order == ReplayOrder::Unordered {
-            return Ok(Turn::free(Box::pin(self.outcome(ask)).await?));
-        }
-        loop {
-            match self.core().ask(ask, true)? {
-                Granted::Lease(lease) => return Ok(Turn::free(lease)),
-                Granted::Place(place) => return WaitTurn::new(self.core(), place).await,
-                Granted::Load(promise) => Box::pin(self.core().wait(&promise, None)).await?,
-                Granted::Flight(_) | Granted::Nothing => return Err(Error::new(ErrorKind::SessionChanged)),
-            }
-            // What was decided for nobody is decided anew.
-            ask = Ask::New;
-        }
-    }
-
-    async fn outcome(&self, ask: Ask) -> Result<Lease, Error> {
-        loop {
-            match self.core().ask(ask, false)? {
-                Granted::Lease(lease) => return Ok(lease),
-                Granted::Flight(flight) => {
-                    self.core().wait(&flight.outcome, Some(&flight)).await?;
-                    return self.core().at_turn(flight.from.epoch);
-                }
-                Granted::Load(promise) => self.core().wait(&promise, None).await?,
-                Granted::Place(_) | Granted::Nothing => return Err(Error::new(ErrorKind::SessionChanged)),
-            }
-        }
     }
 
     /// The newest lease of the sign-in that this one is of, whatever its age: for a request that is made once more without

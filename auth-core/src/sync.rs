@@ -1,12 +1,14 @@
 //! Synchronization: where this crate takes its locks, its atomics and its thread-locals from.
 //!
 //! They are the standard library's, and `arc-swap`. In this crate's own tests under `--cfg auth_shuttle` they are those of the
-//! model checker `shuttle`, which decides at each of them who goes on (`session/schedules`).
+//! model checker `shuttle`, which decides at each of them who goes on (`session/schedules`); they work in its models only, so
+//! other tests that need them are left out there. What only numbers things is from the standard library in both.
 
 #[cfg(not(all(test, auth_shuttle)))]
 mod real {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-    pub(crate) use std::sync::{Mutex, MutexGuard, PoisonError};
+    pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+    pub(crate) use std::thread::{self, ThreadId};
     pub(crate) use std::thread_local;
 
     pub(crate) use arc_swap::ArcSwapOption;
@@ -17,7 +19,8 @@ mod model {
     use std::sync::Arc;
 
     pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-    pub(crate) use shuttle::sync::{Mutex, MutexGuard, PoisonError};
+    pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+    pub(crate) use shuttle::thread::{self, ThreadId};
     pub(crate) use shuttle::thread_local;
 
     /// The real one, but the model checker may let others go on before each access. (What is inside needs no model: there is

@@ -189,8 +189,10 @@ impl ErrorCode {
         "slow_down",
     ];
 
+    const ANOTHER: &'static str = "another error";
+
     fn of(text: &str) -> Self {
-        Self(Self::KNOWN.into_iter().find(|known| *known == text).unwrap_or("another error"))
+        Self(Self::KNOWN.into_iter().find(|known| *known == text).unwrap_or(Self::ANOTHER))
     }
 
     fn is_configuration(self) -> bool {
@@ -220,10 +222,10 @@ impl TokenEndpointError {
         self.status
     }
 
-    /// The `error` code, such as `invalid_grant`.
+    /// The `error` code, such as `invalid_grant`. A code that is not known here is `None`: it is the server's text.
     #[must_use]
     pub fn code(&self) -> Option<&'static str> {
-        self.code
+        self.code.filter(|code| *code != ErrorCode::ANOTHER)
     }
 }
 

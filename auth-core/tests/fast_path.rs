@@ -20,6 +20,7 @@ use http::{HeaderName, HeaderValue};
 struct Counting {
     clock_reads: Arc<AtomicUsize>,
     others: Arc<AtomicUsize>,
+    spawned: Arc<AtomicUsize>,
 }
 
 impl Counting {
@@ -51,6 +52,7 @@ impl Runtime for Counting {
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         self.others.fetch_add(1, Ordering::SeqCst);
+        self.spawned.fetch_add(1, Ordering::SeqCst);
         StandaloneRuntime::new().spawn(task);
     }
 
@@ -156,10 +158,31 @@ fn a_fresh_lease_reads_the_clock_once_and_formats_nothing() {
     assert_eq!(scheme.0.load(Ordering::SeqCst), 1);
 }
 
+/// Where nobody listens no event is kept, and none delivered; with the feature `tracing` as well, as long as there is no
+/// subscriber.
+#[test]
+fn nobody_listens_and_nothing_is_delivered() {
+    let runtime = Counting::default();
+
+    let session = signed_in(runtime.clone(), Bearer, numbered(0));
+
+    assert_eq!(runtime.spawned.load(Ordering::SeqCst), 1, "the write of the store, and nothing else");
+    drop(session);
+}
+
 /// A12: the counter counts. Without this, the tests above would pass with an allocator that nobody installed.
 #[test]
 fn an_allocation_is_seen() {
     let counted = measure(|| drop(std::hint::black_box(Box::new(1_u64))));
 
     assert_eq!((counted.count_total, counted.count_current), (1, 0));
+}
+
+/// A queue holds one of these for each of its waiters: with its slot of 32 bytes, at most 160 bytes a waiter.
+#[test]
+fn a_waiter_is_small() {
+    let session = signed_in(Counting::default(), Bearer, numbered(0));
+    let stamp = lease_now(&session).stamp();
+
+    assert!(size_of_val(&session.recover(stamp)) <= 128, "{}", size_of_val(&session.recover(stamp)));
 }

@@ -37,7 +37,9 @@ fn every_planted_fault_is_found_as_what_it_is() {
             Fault::DoubleRefresh => &["one-flight"],
             Fault::LoseRotation => &["no-reuse"],
             Fault::ReleaseBeforeSave => &["saved-first"],
-            Fault::CrossIdentity | Fault::Resurrect => &["one-identity"],
+            Fault::CrossIdentity => &["one-identity"],
+            // What was resurrected is in use, and nobody had saved it.
+            Fault::Resurrect => &["one-identity", "saved-first"],
             Fault::UnfairQueue => &["in-order"],
             Fault::LostWaiter | Fault::NoPatience => &["everybody-settles"],
             Fault::SkipGeneration => &["generation"],

@@ -3,6 +3,7 @@
 //! | program | answers |
 //! | --- | --- |
 //! | `storm` | what happens when many requests are rejected at once? |
+//! | `trouble` | what becomes of my user in an hour in which everything goes wrong? |
 //! | `notes` | what does an SDK look like to its users, and how is its HTTP library chosen at run time? |
 //! | `custom_store` | how do I keep tokens in my own place? |
 //! | `custom_challenge` | my API does not say 401: what now? |

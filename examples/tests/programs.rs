@@ -71,6 +71,44 @@ fn notes_names_the_backends_that_there_are() {
 }
 
 #[test]
+fn trouble() {
+    says(
+        env!("CARGO_BIN_EXE_trouble"),
+        &[
+            "== 1. Quiet: the token is renewed before it expires, and nobody waits",
+            "15:00.000  alice has made 30 requests: 30 answered",
+            "15:00.000  the token endpoint goes down; the API stays up",
+            "18:30.280  alice's request fails: the token could not be refreshed now. Advice: try again in 60 s",
+            "25:00.000  the token endpoint is back",
+            "29:12.000  8 of 8 are answered; token requests: 1",
+            "30:00.240  1 of 1 is answered",
+            "32:12.800  alice's request is answered 401",
+            "32:15.840  alice's request fails: the server rejects every new token. Advice: try again in 14 s",
+            "42:30.520  the app goes to the login page",
+            "44:01.000  alice signs out, while the token endpoint thinks about it",
+            "44:02.040  5 of bob's 5 requests are answered",
+            "44:04.080  tokens that are nobody's any more are revoked at the server",
+            "44:06.000  0 of alice's 4 requests are answered: none was sent as bob",
+            "60:00.040  bob is back: 1 of 1 is answered, and did not wait",
+            "10  auth.client.refreshes auth.refresh.outcome=refreshed",
+            "held  one refresh at a time: 25 token requests (11 granted, 1 refused, 12 in the outage, 1 lost)",
+            "held  nothing is sent as somebody else: 115 requests have reached the API",
+        ],
+    );
+}
+
+#[test]
+fn the_trouble_is_the_same_each_time_and_shows_no_token() {
+    let (one, two) = (run(env!("CARGO_BIN_EXE_trouble"), &[]), run(env!("CARGO_BIN_EXE_trouble"), &[]));
+
+    assert_eq!(one.stdout, two.stdout);
+    let text = String::from_utf8(one.stdout).unwrap();
+    for token in ["access-", "refresh-"] {
+        assert!(!text.contains(token), "{token}… is in {text}");
+    }
+}
+
+#[test]
 fn custom_store() {
     says(
         env!("CARGO_BIN_EXE_custom_store"),

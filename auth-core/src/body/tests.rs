@@ -26,6 +26,28 @@ fn what_was_read_ahead_is_read_again() {
 }
 
 #[test]
+fn what_was_read_ahead_counts_in_the_size_and_is_no_whole() {
+    let mut body = Body::stream(chunks(&["ab", "cd", "ef"])).with_length(6);
+    body.read_ahead(3).now_or_never().unwrap();
+    assert_eq!(body.size_hint().exact(), Some(6));
+
+    let mut body = Body::from("ab");
+    body.read_ahead(1).now_or_never().unwrap();
+    assert_eq!(body.size_hint().exact(), Some(2));
+    assert_eq!(body.as_bytes(), None, "it is not empty, though nothing is behind what was read");
+}
+
+#[test]
+fn a_body_of_one_chunk_is_not_copied() {
+    let whole = Bytes::from(vec![b'a'; 100]);
+    let one = whole.clone();
+
+    let read = Body::stream(stream::iter([Ok::<_, std::io::Error>(one)])).bytes().now_or_never();
+
+    assert_eq!(read.unwrap().unwrap().as_ptr(), whole.as_ptr());
+}
+
+#[test]
 fn an_error_met_reading_ahead_reaches_the_reader() {
     let failing = chunks(&["ab"]).chain(stream::iter([Err(std::io::Error::other("torn"))]));
     let mut body = Body::stream(failing);

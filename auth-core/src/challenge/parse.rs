@@ -76,7 +76,7 @@ impl Reader<'_> {
                 self.pass_comma();
                 continue;
             }
-            let spaces = self.skip(is_space);
+            self.skip(is_space);
             if self.rest.first() == Some(&b'=') {
                 // `name = value`: a parameter of the challenge before it.
                 self.rest = &self.rest[1..];
@@ -88,9 +88,7 @@ impl Reader<'_> {
                 continue;
             }
             all.push(AuthChallenge { scheme: word, params: Vec::new() });
-            if spaces > 0 {
-                self.token68();
-            }
+            self.token68();
         }
     }
 
@@ -99,8 +97,11 @@ impl Reader<'_> {
     fn token68(&mut self) {
         let end = self.rest.iter().position(|&b| b == b',' || is_space(b)).unwrap_or(self.rest.len());
         let word = &self.rest[..end];
-        let bare = word.iter().rposition(|&b| b != b'=').map_or(0, |last| last + 1);
-        let padded = word[..bare].iter().all(|&b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b));
+        let mut bare = word;
+        while let [rest @ .., b'='] = bare {
+            bare = rest;
+        }
+        let padded = bare.iter().all(|&b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b));
         let after = self.rest[end..].iter().find(|&&b| !is_space(b));
         if !word.is_empty() && padded && matches!(after, None | Some(b',')) {
             self.rest = &self.rest[end..];
@@ -143,10 +144,9 @@ impl Reader<'_> {
         String::from_utf8_lossy(word).into_owned()
     }
 
-    fn skip(&mut self, what: impl Fn(u8) -> bool) -> usize {
+    fn skip(&mut self, what: impl Fn(u8) -> bool) {
         let end = self.rest.iter().position(|&b| !what(b)).unwrap_or(self.rest.len());
         self.rest = &self.rest[end..];
-        end
     }
 
     fn pass_comma(&mut self) {

@@ -28,6 +28,9 @@ impl Origin {
         if authority.as_str().contains('@') {
             return Err(invalid("an origin has no user name"));
         }
+        if Place::at(&scheme, &authority).is_none() {
+            return Err(invalid("an origin has a host, and a port that is one"));
+        }
         if parts.path_and_query.is_some_and(|path| path.as_str() != "/") {
             return Err(invalid("an origin has no path: put it into the requests' URIs"));
         }
@@ -35,10 +38,7 @@ impl Origin {
     }
 
     pub(super) fn is_of(&self, uri: &Uri) -> bool {
-        let (Some(scheme), Some(host)) = (uri.scheme(), uri.host()) else { return false };
-        *scheme == self.scheme
-            && host.eq_ignore_ascii_case(self.authority.host())
-            && port(scheme, uri.port_u16()) == port(&self.scheme, self.authority.port_u16())
+        Place::at(&self.scheme, &self.authority).is_some_and(|place| Place::of(uri) == Some(place))
     }
 
     /// This path at this origin.
@@ -50,15 +50,55 @@ impl Origin {
 
 /// Whether both have the same origin. A URI without one has none in common with anything.
 pub(super) fn is_same(one: &Uri, other: &Uri) -> bool {
-    let (Some(scheme), Some(host)) = (one.scheme(), one.host()) else { return false };
-    other.scheme() == Some(scheme)
-        && other.host().is_some_and(|other| other.eq_ignore_ascii_case(host))
-        && port(scheme, one.port_u16()) == port(scheme, other.port_u16())
+    Place::of(one).is_some_and(|place| Place::of(other) == Some(place))
 }
 
 /// Whether what is sent there can be read on the way: anything but https, unless it stays on this machine.
 pub(super) fn is_insecure(uri: &Uri) -> bool {
-    uri.scheme() != Some(&Scheme::HTTPS) && !uri.host().is_some_and(is_loopback)
+    uri.scheme() != Some(&Scheme::HTTPS) && !Place::of(uri).is_some_and(|place| is_loopback(place.host))
+}
+
+/// The origin of a URI. `http` takes a port that is none (`:99999`) for one left out, and looks no further than a bracket;
+/// what else an HTTP library makes of such an authority is anybody's guess, so here it has no origin.
+struct Place<'a> {
+    scheme: &'a Scheme,
+    host: &'a str,
+    port: Option<u16>,
+}
+
+impl<'a> Place<'a> {
+    fn of(uri: &'a Uri) -> Option<Self> {
+        Self::at(uri.scheme()?, uri.authority()?)
+    }
+
+    fn at(scheme: &'a Scheme, authority: &'a Authority) -> Option<Self> {
+        let text = authority.as_str();
+        let place = text.rsplit_once('@').map_or(text, |(_user, place)| place);
+        let host = authority.host();
+        let port = match place.strip_prefix(host)? {
+            "" | ":" => default_port(scheme),
+            named => {
+                let digits = named.strip_prefix(':')?;
+                // A sign is no digit, though `parse` takes one.
+                Some(digits.parse().ok().filter(|_| !digits.starts_with('+'))?)
+            }
+        };
+        (!host.is_empty()).then_some(Self { scheme, host, port })
+    }
+}
+
+impl PartialEq for Place<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.scheme == other.scheme && self.host.eq_ignore_ascii_case(other.host) && self.port == other.port
+    }
+}
+
+fn default_port(scheme: &Scheme) -> Option<u16> {
+    match scheme {
+        _ if *scheme == Scheme::HTTPS => Some(443),
+        _ if *scheme == Scheme::HTTP => Some(80),
+        _ => None,
+    }
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -68,14 +108,6 @@ fn is_loopback(host: &str) -> bool {
     }
     let name = host.to_ascii_lowercase();
     name == "localhost" || name.ends_with(".localhost")
-}
-
-fn port(scheme: &Scheme, named: Option<u16>) -> Option<u16> {
-    named.or_else(|| match scheme {
-        _ if *scheme == Scheme::HTTPS => Some(443),
-        _ if *scheme == Scheme::HTTP => Some(80),
-        _ => None,
-    })
 }
 
 #[cfg(test)]
@@ -99,6 +131,8 @@ mod tests {
         assert!(is_same(&uri("http://a/x"), &uri("http://A:80/y")));
         assert!(!is_same(&uri("http://a/x"), &uri("https://a/x")));
         assert!(!is_same(&uri("/x"), &uri("/x")));
+        assert!(is_same(&uri("ws://a/x"), &uri("ws://a/y")));
+        assert!(!is_same(&uri("ws://a/x"), &uri("ws://a:80/x")), "whose default port is not known here");
     }
 
     #[test]
@@ -112,10 +146,28 @@ mod tests {
             "https://a/v1",
             "https://a?x",
             "/x",
+            "https://a:99999",
+            "https://a:+443",
+            "https://a:x",
+            "https://:443",
+            "https://[::1].a",
         ] {
             assert_eq!(Origin::parse(text).unwrap_err().kind(), ErrorKind::Misconfigured, "{text}");
         }
         assert!(Origin::parse("http://[::1]:8080/").is_ok());
+        assert!(Origin::parse("https://a:").is_ok(), "an empty port is the default one (RFC 3986 §6.2.3)");
+    }
+
+    #[test]
+    fn an_authority_that_cannot_be_read_has_no_origin() {
+        let origin = Origin::parse("https://a").unwrap();
+        for text in ["https://a:99999/", "https://a:+443/", "https://a:x/"] {
+            assert!(!origin.is_of(&uri(text)), "{text}");
+            assert!(!is_same(&uri(text), &uri("https://a/")), "{text}");
+            assert!(!is_same(&uri(text), &uri(text)), "{text}");
+        }
+        assert!(is_insecure(&uri("http://[::1].example.com/")));
+        assert!(origin.is_of(&uri("https://u:1@a:/")), "who asks is no part of the origin");
     }
 
     #[test]

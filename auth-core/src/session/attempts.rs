@@ -43,7 +43,9 @@ where
             (None, _) => return Err(Unanswered::Failed { error, lost }),
             // Servers grant a grace of seconds to a token whose answer was lost: no time to wait.
             (Some(_), None) if error.is_outcome_unknown() => Duration::ZERO,
-            (Some(pause), asked) => asked.map_or(*pause, |asked| asked.max(*pause)),
+            (Some(pause), asked) => {
+                asked.unwrap_or_default().min(core.policy.longest_retry_after).max(*pause)
+            }
         };
         if !error.is_unavailable() || core.now().saturating_add(pause) >= deadline {
             return Err(Unanswered::Failed { error, lost });

@@ -122,7 +122,8 @@ impl Books {
         self.base = loaded;
     }
 
-    fn is_unsaved(&self) -> bool {
+    /// Whether the store lacks what it should hold.
+    pub(crate) fn is_unsaved(&self) -> bool {
         self.written < self.number
     }
 

@@ -9,7 +9,7 @@ use super::core::Core;
 use super::listen::Events;
 use super::policy::{PersistFailure, Policy, ReplayOrder};
 use crate::event::{Event, ObserverFn, SessionEnded};
-use crate::{Bearer, MaybeSend, MaybeSync, MemoryStore, Observer, Refresher, Runtime, Scheme, TokenStore};
+use crate::{Bearer, MaybeSend, MaybeSync, Observer, Refresher, Runtime, Scheme, TokenStore};
 
 /// Every sum of a few of these stays within what a clock can say.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -18,7 +18,7 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 ///
 /// | part | default |
 /// | --- | --- |
-/// | [`store`](Self::store) | [`MemoryStore`] |
+/// | [`store`](Self::store) | [`MemoryStore`](crate::MemoryStore) |
 /// | [`runtime`](Self::runtime) | `StandaloneRuntime` (feature `standalone`) |
 /// | [`scheme`](Self::scheme) | [`Bearer`] |
 #[must_use = "a builder does nothing until it builds"]
@@ -52,6 +52,12 @@ impl SessionBuilder {
     /// Where the session's own tasks run.
     pub fn runtime(mut self, runtime: impl Runtime) -> Self {
         self.runtime = Some(Arc::new(runtime));
+        self
+    }
+
+    /// The same, where nothing was named.
+    pub(crate) fn runtime_or(mut self, runtime: &Arc<dyn Runtime>) -> Self {
+        self.runtime.get_or_insert_with(|| Arc::clone(runtime));
         self
     }
 
@@ -196,25 +202,49 @@ impl SessionBuilder {
             .runtime
             .or_else(standalone)
             .expect("a session needs a runtime: name one, or enable `standalone`");
-        let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
         let scheme = self.scheme.unwrap_or_else(|| Arc::new(Bearer));
         let events = Events::new(self.observers);
-        Session::from_core(Core::new(self.refresher, store, scheme, runtime, self.policy, events))
+        Session::from_core(Core::new(self.refresher, self.store, scheme, runtime, self.policy, events))
     }
 }
 
 #[cfg(all(feature = "standalone", not(any(target_arch = "wasm32", auth_local))))]
-fn standalone() -> Option<Arc<dyn Runtime>> {
+pub(crate) fn standalone() -> Option<Arc<dyn Runtime>> {
     Some(Arc::new(crate::StandaloneRuntime::new()))
 }
 
 #[cfg(not(all(feature = "standalone", not(any(target_arch = "wasm32", auth_local)))))]
-fn standalone() -> Option<Arc<dyn Runtime>> {
+pub(crate) fn standalone() -> Option<Arc<dyn Runtime>> {
     None
 }
 
 impl fmt::Debug for SessionBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionBuilder").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RefreshError, Tokens, refresher_fn};
+
+    #[test]
+    fn a_time_is_kept_as_it_is_up_to_a_year() {
+        let day = Duration::from_secs(86_400);
+
+        for (asked, kept) in [(364 * day, 364 * day), (365 * day, 365 * day), (Duration::MAX, 365 * day)] {
+            let never = refresher_fn(|_: Tokens| async { Err(RefreshError::unavailable("never")) });
+            let SessionBuilder { policy, .. } = SessionBuilder::new(Arc::new(never))
+                .refresh_timeout(asked)
+                .attempt_timeout(asked)
+                .store_timeout(asked)
+                .lock_timeout(asked)
+                .patience(asked);
+
+            let times =
+                [policy.flight, policy.attempt, policy.store_call, policy.store_lock, policy.patience];
+            assert_eq!(times, [kept; 5]);
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! The core: the state's lock, and what follows from each change once the lock has been given back.
 //!
-//! Invariant 11 is kept here: [`Core::change`] is the only place that locks the state, the closure it runs is plain code of
-//! this crate, and everything foreign (wakers, callbacks, spawning, dropping) is put into an [`After`] and happens when the
-//! lock is free.
+//! Invariant 11 is kept here: [`Core::change`] is the only place that locks the state to change it, the closure it runs is plain
+//! code of this crate, and everything foreign (wakers, callbacks, spawning, dropping) is put into an [`After`] and happens when
+//! the lock is free. [`Core::peek`] only reads: nothing follows from it.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -18,7 +18,7 @@ use super::lease::{Lease, Snapshot, Stamp};
 use super::ledger::Ledger;
 use super::listen::{self, Events};
 use super::load;
-use super::policy::{Policy, unit};
+use super::policy::{Policy, split_mix, unit};
 use super::reentry::SessionId;
 use super::state::{Ask, Candidate, Decision, Landing, Leftovers, State, Times};
 use super::turn::Place;
@@ -28,8 +28,8 @@ use crate::event::{EndReason, Event, FlightId, SessionEnded};
 use crate::planted::Fault;
 use crate::sync::{ArcSwapOption, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::{
-    BoxFuture, Counters, Error, ErrorKind, InvalidToken, Refresher, Runtime, Scheme, SignInId, TokenStore,
-    Tokens,
+    BoxFuture, Counters, Error, ErrorKind, InvalidToken, MemoryStore, Refresher, Runtime, Scheme, SignInId,
+    TokenStore, Tokens,
 };
 
 pub(crate) struct Core {
@@ -39,6 +39,8 @@ pub(crate) struct Core {
     pub(crate) scheme: Arc<dyn Scheme>,
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) policy: Policy,
+    /// Its builder named a store: what that holds outlives the session.
+    pub(super) stored: bool,
     pub(crate) ledger: Ledger,
     pub(crate) events: Events,
     pub(crate) watched: Arc<Watched>,
@@ -105,21 +107,23 @@ pub(crate) enum Granted {
 impl Core {
     pub(crate) fn new(
         refresher: Arc<dyn Refresher>,
-        store: Arc<dyn TokenStore>,
+        store: Option<Arc<dyn TokenStore>>,
         scheme: Arc<dyn Scheme>,
         runtime: Arc<dyn Runtime>,
         policy: Policy,
         events: Events,
     ) -> Self {
         let state = State::new();
+        let stored = store.is_some();
         let (chance, seed) = (unit(runtime.random()), AtomicU64::new(runtime.random()));
         Self {
             id: SessionId::next(),
             refresher,
-            store,
+            store: store.unwrap_or_else(|| Arc::new(MemoryStore::new())),
             scheme,
             runtime,
             policy,
+            stored,
             ledger: Ledger::new(),
             events,
             watched: Arc::new(Watched::new(state.session_state())),
@@ -159,14 +163,20 @@ impl Core {
 
     /// The last handle of the session has been dropped.
     pub(crate) fn stop_timer(&self) {
-        let stop = {
-            let mut timer = self.timer();
-            timer.closed = true;
-            timer.stop.take()
-        };
+        self.close_timer();
+        let stop = self.timer().stop.take();
         if let Some(stop) = stop {
             let _ = quietly(|| stop.abort());
         }
+    }
+
+    /// From now on the timer starts nothing.
+    pub(super) fn close_timer(&self) {
+        self.timer().closed = true;
+    }
+
+    pub(super) fn is_timer_closed(&self) -> bool {
+        self.timer().closed
     }
 
     pub(crate) fn replayed(self: &Arc<Self>, event: impl FnOnce() -> Event) {
@@ -175,8 +185,11 @@ impl Core {
     }
 
     pub(crate) fn counters(self: &Arc<Self>) -> Counters {
-        let counted = self.change(|state, _| state.counters);
-        Counters { replayed: self.replayed.load(Ordering::Relaxed), ..counted }
+        self.change(|state, _| self.counted(state))
+    }
+
+    pub(super) fn counted(&self, state: &State) -> Counters {
+        Counters { replayed: self.replayed.load(Ordering::Relaxed), ..state.counters }
     }
 
     /// An event that is not part of a change.
@@ -188,13 +201,9 @@ impl Core {
         }
     }
 
-    /// Random bits (SplitMix64).
+    /// Random bits.
     pub(crate) fn roll(&self) -> u64 {
-        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-        let mut bits = self.seed.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^ (bits >> 31)
+        split_mix(&self.seed)
     }
 
     /// The fast path: one load, one clock read, one clone. No lock, no allocation.
@@ -202,6 +211,12 @@ impl Core {
         let snapshot = self.published.load();
         let snapshot = snapshot.as_ref()?;
         snapshot.is_free(self.now()).then(|| snapshot.lease())
+    }
+
+    /// The newest lease of this epoch while it is valid, in its soft window too: for who would rather have had a newer one.
+    pub(crate) fn valid(self: &Arc<Self>, epoch: u64) -> Option<Lease> {
+        let now = self.now();
+        self.change(|state, _| state.valid(epoch, now)).map(|snapshot| snapshot.lease())
     }
 
     /// The newest lease whatever its age, for a waiter at its turn: rows 1 and 2, then use it.
@@ -215,9 +230,15 @@ impl Core {
         Err(refusal.unwrap_or_else(|| Error::new(ErrorKind::SessionChanged)))
     }
 
+    /// Looks at the state: nothing foreign happens, so this may be called under a pool's lock.
+    pub(super) fn peek<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        look(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// One critical section, and then what follows from it.
     pub(crate) fn change<R>(self: &Arc<Self>, change: impl FnOnce(&mut State, &mut After) -> R) -> R {
-        let now = if self.events.anyone_listens() { self.now() } else { Duration::ZERO };
+        let listening = self.events.anyone_listens();
+        let now = if listening { self.now() } else { Duration::ZERO };
         let mut after = After { now, ..After::default() };
         let (result, deliver) = {
             // Not poisoned by anything foreign: only plain code of this crate runs under it.
@@ -227,7 +248,9 @@ impl Core {
             // What is in use is not to be revoked, by whatever road it came to be nobody's.
             after.revoke.retain(|tokens| !state.uses(tokens));
             after.told.extend(state.books.settled());
-            (result, self.events.push(&mut after.events, now))
+            // Where nobody listens they stay where they are: their errors are not dropped under the lock.
+            let deliver = if listening { self.events.push(&mut after.events, now) } else { None };
+            (result, deliver)
         };
         after.happen(self, deliver);
         result
@@ -287,23 +310,23 @@ impl Core {
                     after.events.push(Event::Ended(SessionEnded { reason, error: error.clone() }));
                     return Err(error);
                 }
-                Decision::Join(flight) => {
-                    state.counters.joined += 1;
-                    (flight, false)
-                }
+                Decision::Join(flight) => (flight, false),
                 Decision::Start(flight) => (flight, true),
             };
             if start {
                 self.start(after, &flight);
             }
-            if !placed {
-                return Ok(Granted::Flight(flight));
-            }
-            let Some(number) = flight.queue.join(self.policy.max_waiters) else {
-                state.counters.queue_full += 1;
-                return Err(Error::new(ErrorKind::QueueFull));
+            let granted = if placed {
+                let Some(number) = flight.queue.join(self.policy.max_waiters) else {
+                    state.counters.queue_full += 1;
+                    return Err(Error::detailed(ErrorKind::QueueFull, "they wait for the refresh"));
+                };
+                Granted::Place(Place { flight, number })
+            } else {
+                Granted::Flight(flight)
             };
-            Ok(Granted::Place(Place { flight, number }))
+            state.counters.joined += u64::from(!start);
+            Ok(granted)
         })
     }
 
@@ -314,7 +337,7 @@ impl Core {
     }
 
     /// Ends what is past its deadline, on a runtime that nobody drives, say.
-    fn look(&self, state: &mut State, after: &mut After, now: Duration) {
+    pub(super) fn look(&self, state: &mut State, after: &mut After, now: Duration) {
         let expired = state.expire(now, self.roll(), &self.policy);
         after.forsaken |= expired.forsaken;
         after.unlock.extend(expired.holders);
@@ -391,7 +414,8 @@ impl Core {
         let refreshable = quietly(|| self.refresher.can_refresh(&tokens)).unwrap_or(false);
         let mut times = Times::default();
         if let Some(left) = tokens.remaining(wall).filter(|left| !born || !left.is_zero()) {
-            let lifetime = tokens.expires_in().unwrap_or(left);
+            // A token that is new here may have been issued a while ago: what is left of it is all that a refresh can have.
+            let lifetime = tokens.expires_in().filter(|_| !born).unwrap_or(left);
             times.expires = Some(now + left.saturating_sub(self.policy.early_for(lifetime)));
             times.granted = born.then(|| lifetime.saturating_sub(self.policy.early_for(lifetime)));
             let soft = self.policy.soft_for(lifetime, self.chance);

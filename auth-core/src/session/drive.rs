@@ -16,6 +16,7 @@ use super::flight::Flight;
 use super::ledger::{Locked, store_error};
 use super::queue::{TICKS, Tick};
 use super::state::{Candidate, Landing, Obtained, State};
+use super::trace;
 use crate::contain::contain;
 use crate::event::{EndReason, Event};
 use crate::planted::Fault;
@@ -25,9 +26,14 @@ use crate::{BoxFuture, Error, ErrorKind, RefreshError, StoreError, Tokens};
 /// The driver's task. Its guard answers for the flight from the moment the task is made, so a task that a runtime drops,
 /// unpolled even, frees the waiters.
 pub(crate) fn drive(core: &Arc<Core>, flight: &Arc<Flight>) -> BoxFuture<'static, ()> {
-    let (core, flight) = (Arc::clone(core), Arc::clone(flight));
-    let pilot = Pilot { core, flight, aboard: true, answered: false, calling: AtomicBool::new(false) };
-    Box::pin(async move {
+    let pilot = Pilot {
+        core: Arc::clone(core),
+        flight: Arc::clone(flight),
+        aboard: true,
+        answered: false,
+        calling: AtomicBool::new(false),
+    };
+    let drive = async move {
         // Moved in whole: its fields alone would leave its destructor outside.
         let mut pilot = pilot;
         pilot.fly().await;
@@ -37,7 +43,8 @@ pub(crate) fn drive(core: &Arc<Core>, flight: &Arc<Flight>) -> BoxFuture<'static
         if let Some(orphan) = pilot.flight.take_orphan().filter(|_| !pilot.answered) {
             pilot.core.change(|_, after| after.revoke(orphan));
         }
-    })
+    };
+    Box::pin(trace::refresh(core.id, flight, drive))
 }
 
 struct Pilot {

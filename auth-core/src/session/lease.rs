@@ -27,9 +27,13 @@ impl Stamp {
     }
 }
 
-/// What a request may carry: the prepared header and its [`Stamp`].
+/// What a request may carry: the prepared header and its [`Stamp`]. Small, and cheap to clone.
 #[derive(Clone)]
 pub struct Lease {
+    carried: Arc<Carried>,
+}
+
+struct Carried {
     stamp: Stamp,
     name: HeaderName,
     value: HeaderValue,
@@ -40,28 +44,28 @@ impl Lease {
     /// Which token this is. Tell the session when the server rejects it.
     #[must_use]
     pub fn stamp(&self) -> Stamp {
-        self.stamp
+        self.carried.stamp
     }
 
     /// The header to put on the request. Its value is marked sensitive.
     #[must_use]
     pub fn header(&self) -> (&HeaderName, &HeaderValue) {
-        (&self.name, &self.value)
+        (&self.carried.name, &self.carried.value)
     }
 
     /// Whether this is the very access token of that older stamp: the refresh gave the same again. A replay with it will hardly
     /// do better.
     #[must_use]
     pub fn is_unchanged_since(&self, older: Stamp) -> bool {
-        self.stamp.epoch == older.epoch && self.same_since <= older.generation
+        self.carried.stamp.epoch == older.epoch && self.carried.same_since <= older.generation
     }
 }
 
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease")
-            .field("stamp", &self.stamp)
-            .field("header", &self.name)
+            .field("stamp", &self.carried.stamp)
+            .field("header", &self.carried.name)
             .finish_non_exhaustive()
     }
 }
@@ -70,8 +74,8 @@ const SHARDS: usize = 16;
 
 /// One generation's token, immutable but for `held`: what the fast path reads.
 ///
-/// Cloning a `HeaderValue` counts a reference, and two threads that count the same one wait for each other's cache
-/// line. So the header is there sixteen times, each copy made when its shard is first used.
+/// Cloning a lease counts a reference, and two threads that count the same one wait for each other's cache line. So the header
+/// is there sixteen times, each copy made when its shard is first used.
 pub(crate) struct Snapshot {
     pub(crate) stamp: Stamp,
     pub(crate) tokens: Arc<Tokens>,
@@ -89,7 +93,7 @@ pub(crate) struct Snapshot {
 
 #[repr(align(128))]
 #[derive(Default)]
-struct Shard(OnceLock<(HeaderName, HeaderValue)>);
+struct Shard(OnceLock<Lease>);
 
 impl Snapshot {
     pub(crate) fn new(
@@ -114,17 +118,17 @@ impl Snapshot {
     }
 
     pub(crate) fn lease(&self) -> Lease {
-        let (name, value) = self.shards[shard()].0.get_or_init(|| self.copy());
-        Lease { stamp: self.stamp, name: name.clone(), value: value.clone(), same_since: self.same_since }
+        self.shards[shard()].0.get_or_init(|| self.copy()).clone()
     }
 
     /// The header in buffers of its own.
-    fn copy(&self) -> (HeaderName, HeaderValue) {
+    fn copy(&self) -> Lease {
         let name =
             HeaderName::from_bytes(self.name.as_str().as_bytes()).unwrap_or_else(|_| self.name.clone());
         let mut value = HeaderValue::from_bytes(self.value.as_bytes()).unwrap_or_else(|_| self.value.clone());
         value.set_sensitive(true);
-        (name, value)
+        let carried = Carried { stamp: self.stamp, name, value, same_since: self.same_since };
+        Lease { carried: Arc::new(carried) }
     }
 }
 

@@ -72,7 +72,7 @@ impl Ledger {
         Self { desk: Mutex::default() }
     }
 
-    /// Its lock is never held together with the state's, nor over anything foreign.
+    /// Under its lock no other is taken, and nothing foreign happens.
     fn desk(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -140,6 +140,13 @@ impl Ledger {
 
     /// Gives the lock back, soon. Never waited for.
     pub(crate) fn unlock(&self, core: &Arc<Core>, flight: FlightId) {
+        let needless = {
+            let desk = self.desk();
+            desk.worker.is_none() && !desk.holders.contains(&flight)
+        };
+        if needless {
+            return;
+        }
         self.submit(core, |desk| desk.jobs.push_back(Job::Unlock(flight)));
     }
 
@@ -165,6 +172,17 @@ impl Ledger {
             desk.workers
         };
         core.runtime.spawn(work(core, number));
+    }
+
+    /// Nobody drives the worker any more, perhaps: then another one takes over.
+    pub(crate) fn look(&self, core: &Arc<Core>) {
+        self.submit(core, |_| {});
+    }
+
+    /// Whether nothing is left to do, and the store's lock is free of us. Asked under the state's lock.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        let desk = self.desk();
+        desk.worker.is_none() && desk.guard.is_none() && desk.jobs.is_empty() && !desk.write
     }
 
     /// The next thing to do; `None`: nothing, or another worker has taken over.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::core::Core;
+use super::trace;
 use crate::BoxFuture;
 use crate::contain::quietly;
 use crate::event::{Event, Observer};
@@ -40,15 +41,11 @@ impl Events {
     }
 
     pub(crate) fn anyone_listens(&self) -> bool {
-        !self.observers.is_empty()
+        !self.observers.is_empty() || trace::anyone_listens()
     }
 
-    /// Queues events in order. Returns the number of the delivery that has to be started, if one has. Where nobody listens the
-    /// events are left to the caller: their errors are not dropped here, under the state's lock.
+    /// Queues events in order. Returns the number of the delivery that has to be started, if one has.
     pub(crate) fn push(&self, events: &mut Vec<Event>, now: Duration) -> Option<u64> {
-        if self.observers.is_empty() {
-            return None;
-        }
         let mut inbox = self.inbox();
         inbox.waiting.extend(events.drain(..));
         if inbox.waiting.is_empty() || inbox.delivery.is_some_and(|(_, until)| now < until) {
@@ -79,6 +76,7 @@ pub(crate) fn deliver(core: &Arc<Core>, number: u64) -> BoxFuture<'static, ()> {
         let delivery = delivery;
         let core = &delivery.core;
         while let Some(event) = core.events.next(delivery.number, core.now()) {
+            trace::event(core.id, &event);
             for observer in &core.events.observers {
                 let _ = quietly(|| observer.event(&event));
             }
@@ -113,4 +111,43 @@ async fn yield_now() {
         std::task::Poll::Pending
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::ObserverFn;
+
+    const INSTANT: Duration = Duration::from_nanos(1);
+
+    fn push(events: &Events, event: Event, now: Duration) -> Option<u64> {
+        events.push(&mut vec![event], now)
+    }
+
+    #[test]
+    fn a_delivery_that_nobody_drives_is_replaced_in_time_and_delivers_nothing_more() {
+        let events = Events::new(vec![Arc::new(ObserverFn(|_: &Event| {}))]);
+        let first = push(&events, Event::Saved, Duration::ZERO).unwrap();
+        assert!(push(&events, Event::Draining, FIRST_POLL - INSTANT).is_none(), "it may still be polled");
+
+        let second = push(&events, Event::WrittenUnlocked, FIRST_POLL).unwrap();
+
+        assert!(events.next(first, FIRST_POLL).is_none());
+        assert!(matches!(events.next(second, FIRST_POLL), Some(Event::Saved)));
+        assert!(matches!(events.next(second, FIRST_POLL), Some(Event::Draining)));
+    }
+
+    #[test]
+    fn a_listener_that_never_returns_is_given_up_in_time() {
+        let events = Events::new(vec![Arc::new(ObserverFn(|_: &Event| {}))]);
+        let first = push(&events, Event::Saved, Duration::ZERO).unwrap();
+        assert!(events.next(first, FIRST_POLL).is_some());
+        let over = FIRST_POLL + ONE_EVENT;
+        assert!(push(&events, Event::Draining, over - INSTANT).is_none(), "it may still return");
+
+        let second = push(&events, Event::WrittenUnlocked, over).unwrap();
+
+        assert!(events.next(first, over).is_none());
+        assert!(matches!(events.next(second, over), Some(Event::Draining)));
+    }
 }

@@ -6,13 +6,14 @@ use std::time::Duration;
 use super::attempts::{Unanswered, attempts};
 use super::core::Core;
 use super::ledger::Locked;
+use super::trace;
 use crate::event::{Event, FlightId};
 use crate::{BoxFuture, Error, ErrorKind, Tokens};
 
 /// The load's task. Its guard answers for it from the moment it is made.
 pub(crate) fn load(core: &Arc<Core>, id: FlightId) -> BoxFuture<'static, ()> {
     let loader = Loader { core: Arc::clone(core), id, aboard: true };
-    Box::pin(async move {
+    let run = async move {
         // Moved in whole: its fields alone would leave its destructor outside.
         let mut loader = loader;
         let core = Arc::clone(&loader.core);
@@ -25,7 +26,8 @@ pub(crate) fn load(core: &Arc<Core>, id: FlightId) -> BoxFuture<'static, ()> {
         // Where time ran out before it was answered, the guard does it.
         loader.aboard = core.change(|state, _| state.is_loading(id));
         core.ledger.unlock(&core, id);
-    })
+    };
+    Box::pin(trace::load(core.id, run))
 }
 
 struct Loader {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::planted::Planted;
+use crate::sync::{AtomicU64, Ordering};
 
 /// What a session does where the new pair cannot be saved after a refresh.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -135,6 +136,15 @@ impl Policy {
     }
 }
 
+/// SplitMix64: the next random bits of a counter.
+pub(crate) fn split_mix(counter: &AtomicU64) -> u64 {
+    const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut bits = counter.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
+
 /// Random bits as a number from 0 to below 1.
 pub(crate) fn unit(random: u64) -> f64 {
     (random >> 11) as f64 / (1_u64 << 53) as f64
@@ -177,6 +187,14 @@ mod tests {
             policy.cooldown_after(1, Some(Duration::from_secs(86_400)), 0.5),
             Duration::from_secs(300)
         );
+    }
+
+    #[test]
+    fn random_bits_are_those_of_the_published_algorithm() {
+        let counter = AtomicU64::new(1_234_567);
+        let published = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
+
+        assert_eq!(published.map(|_| split_mix(&counter)), published);
     }
 
     #[test]

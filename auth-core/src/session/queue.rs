@@ -113,25 +113,24 @@ impl Queue {
         self.line().waiting()
     }
 
-    /// Waits for the ticket's turn: `Ok` with the baton (or where nobody waits for it), `Err` where the flight failed.
+    /// Whether it is the ticket's turn: `Ok` with the baton (or where nobody waits for it), `Err` where the flight failed.
+    pub(crate) fn turn(&self, number: u64) -> Poll<Result<(), Error>> {
+        self.line().turn(number).map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Waits for that.
     pub(crate) fn poll_turn(&self, number: u64, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let waker = cx.waker().clone();
         // Declared first, dropped last: after the lock has been given back.
         let _replaced: Option<Waker>;
         let mut line = self.line();
-        match &line.phase {
-            Phase::Open => return Poll::Ready(Ok(())),
-            Phase::Failed(error) => return Poll::Ready(Err(error.clone())),
-            Phase::Closed | Phase::Draining => {}
+        if let Some(turn) = line.turn(number) {
+            return Poll::Ready(turn);
         }
-        match line.slot(number).map(|slot| &mut slot.place) {
-            Some(Place::Waiting(parked)) => {
-                _replaced = parked.replace(waker);
-                Poll::Pending
-            }
-            // A ticket that has left is not waited with; nobody may hang for it.
-            Some(Place::Baton | Place::Gone) | None => Poll::Ready(Ok(())),
+        if let Some(Slot { place: Place::Waiting(parked), .. }) = line.slot(number) {
+            _replaced = parked.replace(waker);
         }
+        Poll::Pending
     }
 
     /// Gives up the ticket, and with it the baton, if it has that.
@@ -178,12 +177,12 @@ impl Queue {
         self.end(Phase::Failed(error));
     }
 
-    /// Nobody waits for anybody any more: each looks at the session for itself.
-    pub(crate) fn open(&self) {
-        self.end(Phase::Open);
+    /// Nobody waits for anybody any more: each looks at the session for itself. Whether that is new.
+    pub(crate) fn open(&self) -> bool {
+        self.end(Phase::Open)
     }
 
-    fn end(&self, phase: Phase) {
+    fn end(&self, phase: Phase) -> bool {
         let (woken, replaced) = {
             let mut line = self.line();
             // A flight's failure is final; a queue that drains or is open can no longer fail.
@@ -191,7 +190,7 @@ impl Queue {
                 (Phase::Closed, _) | (Phase::Draining, Phase::Open) => {
                     std::mem::replace(&mut line.phase, phase)
                 }
-                _ => return,
+                _ => return false,
             };
             let mut woken = line.wakers();
             if line.planted.has(Fault::LostWaiter) && matches!(line.phase, Phase::Failed(_)) {
@@ -203,6 +202,7 @@ impl Queue {
         for waker in woken {
             wake(waker);
         }
+        true
     }
 
     /// The timer's look at a queue that drains.
@@ -223,14 +223,14 @@ impl Queue {
                 return Tick::Going;
             }
         }
-        self.open();
-        Tick::Opened
+        // A waiter's look may have come first: it tells of it then.
+        if self.open() { Tick::Opened } else { Tick::Done }
     }
 }
 
 impl Queue {
     /// A waiter's look at a queue that drains: opens it where the baton has stood still for `patience` since it was first
-    /// looked at. Whether it has.
+    /// looked at. Whether it has done so.
     pub(crate) fn look(&self, now: Duration, patience: Duration) -> bool {
         {
             let mut line = self.line();
@@ -249,14 +249,27 @@ impl Queue {
                 }
             }
         }
-        self.open();
-        true
+        self.open()
     }
 }
 
 impl Line {
     fn waiting(&self) -> usize {
         self.slots.len() - self.gone
+    }
+
+    /// What there is to say to this ticket, if there is anything.
+    fn turn(&mut self, number: u64) -> Option<Result<(), Error>> {
+        match &self.phase {
+            Phase::Open => return Some(Ok(())),
+            Phase::Failed(error) => return Some(Err(error.clone())),
+            Phase::Closed | Phase::Draining => {}
+        }
+        match self.slot(number).map(|slot| &slot.place) {
+            Some(Place::Waiting(_)) => None,
+            // A ticket that has left is not waited with; nobody may hang for it.
+            Some(Place::Baton | Place::Gone) | None => Some(Ok(())),
+        }
     }
 
     /// Mostly asked for the one at the front (its turn) or the one at the back (it has just joined).

@@ -15,7 +15,7 @@ crate::sync::thread_local! {
 
 /// A session's number in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SessionId(u64);
+pub(crate) struct SessionId(pub(crate) u64);
 
 impl SessionId {
     pub(crate) fn next() -> Self {

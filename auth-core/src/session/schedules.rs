@@ -10,11 +10,14 @@
 
 mod check;
 mod chronicle;
+mod pool;
 mod queue;
+mod runtimes;
 mod scene;
 mod server;
 mod session;
 mod shelf;
+mod stores;
 mod trouble;
 mod watch;
 mod world;

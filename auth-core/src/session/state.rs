@@ -33,6 +33,7 @@
 mod candidate;
 mod identity;
 mod landing;
+mod rest;
 
 pub(crate) use candidate::{Candidate, Times};
 pub(crate) use identity::Leftovers;
@@ -53,6 +54,8 @@ use crate::{Counters, Error, ErrorKind, Tokens};
 pub(crate) struct State {
     pub(crate) books: Books,
     pub(super) epoch: u64,
+    /// This epoch's first tokens came from the refresher, not from a person: they can be had again.
+    pub(super) acquires: bool,
     pub(super) phase: Phase,
     /// The flight that is up. It belongs to the current epoch and replaces the newest token.
     pub(super) flight: Option<Slot>,
@@ -180,6 +183,7 @@ impl State {
         Self {
             books: Books::new(),
             epoch: 0,
+            acquires: false,
             phase: Phase::Unknown,
             flight: None,
             lapsed: None,
@@ -263,7 +267,10 @@ impl State {
             // 6
             Phase::Unknown => match (&self.load, cooling) {
                 (Some(loading), _) => Decision::Load(Arc::clone(&loading.promise)),
-                (None, Some(error)) => Decision::Fail(error),
+                (None, Some(error)) => {
+                    self.counters.cooled += 1;
+                    Decision::Fail(error)
+                }
                 (None, None) => self.start_load(now, policy),
             },
             // 7
@@ -342,9 +349,9 @@ impl State {
         Decision::Start(self.start(Cause::Proactive, now, policy))
     }
 
-    /// What a timer does that refreshes while nobody asks: as row 10, and as row 13 where that was slept through.
-    pub(crate) fn ahead(&mut self, now: Duration, policy: &Policy) -> Ahead {
-        let cooling = self.cooldown.as_ref().map(|cooldown| cooldown.until).filter(|until| now < *until);
+    /// What a timer does that refreshes while nobody asks: as row 10, and as row 13 where that was slept through. It starts
+    /// nothing before `earliest`.
+    pub(crate) fn ahead(&mut self, earliest: Duration, now: Duration, policy: &Policy) -> Ahead {
         let Phase::Active(active) = &self.phase else { return Ahead::Never };
         if let Some(slot) = &self.flight {
             return Ahead::Wait(Arc::clone(&slot.flight));
@@ -353,11 +360,9 @@ impl State {
         if active.why_not_refresh(now).is_some() {
             return Ahead::Never;
         }
-        match cooling {
-            Some(until) => Ahead::At(until.max(due)),
-            None if now < due => Ahead::At(due),
-            None => Ahead::Start(self.start(Cause::Proactive, now, policy)),
-        }
+        let cooled = self.cooldown.as_ref().map_or(Duration::ZERO, |cooldown| cooldown.until);
+        let then = due.max(cooled).max(earliest);
+        if now < then { Ahead::At(then) } else { Ahead::Start(self.start(Cause::Proactive, now, policy)) }
     }
 
     /// Rows 1 and 2: why a request that was decided for this epoch must not go on, if it must not.
@@ -396,6 +401,16 @@ impl State {
         match &self.phase {
             Phase::Active(active) => Some(&active.snapshot),
             Phase::Unknown | Phase::SignedOut | Phase::Ended(..) => None,
+        }
+    }
+
+    /// The newest generation, if it is of this epoch, and a new request would neither wait nor fail.
+    pub(crate) fn valid(&self, epoch: u64, now: Duration) -> Option<Arc<Snapshot>> {
+        match &self.phase {
+            Phase::Active(active) if epoch == self.epoch && !self.holds() => {
+                (!active.times.is_expired(now)).then(|| Arc::clone(&active.snapshot))
+            }
+            _ => None,
         }
     }
 

@@ -8,23 +8,56 @@ use std::task::{Context, Poll, ready};
 use futures::channel::oneshot;
 
 use super::books::Wrote;
-use super::core::Core;
+use super::core::{Core, Granted};
 use super::flight::{Flight, Promise};
+use super::lease::{Lease, Stamp};
 use super::ledger::store_error;
+use super::policy::ReplayOrder;
+use super::state::Ask;
 use super::turn::{Place, Turn};
 use crate::contain::quiet;
 use crate::event::{Event, FlightId};
 use crate::{BoxFuture, Error, ErrorKind};
 
-/// Waits for a ticket's turn. Dropped, it gives up the place.
+/// Asks for a lease, and waits for a ticket's turn where there is none yet. Dropped, it gives up the place.
+///
+/// Written by hand, since a queue holds one of these for each of its waiters: what an `async fn` would keep for the roads that few
+/// take is in a box, made when it is needed.
 pub(crate) struct WaitTurn<'a> {
     core: &'a Arc<Core>,
-    place: Option<Place>,
+    step: Step<'a>,
+}
+
+enum Step<'a> {
+    /// Nobody has been asked. With the stamp of a lease that was rejected.
+    Ask(Option<Stamp>),
+    Wait(Place),
+    Boxed(BoxFuture<'a, Result<Turn, Error>>),
+    Done,
 }
 
 impl<'a> WaitTurn<'a> {
-    pub(crate) fn new(core: &'a Arc<Core>, place: Place) -> Self {
-        Self { core, place: Some(place) }
+    pub(crate) fn new(core: &'a Arc<Core>, rejected: Option<Stamp>) -> Self {
+        Self { core, step: Step::Ask(rejected) }
+    }
+
+    /// What the first poll finds: a turn at once, or the next step.
+    fn ask(&self, rejected: Option<Stamp>) -> Result<Result<Turn, Step<'a>>, Error> {
+        let core = self.core;
+        let ask = rejected.map_or(Ask::New, Ask::Rejected);
+        if core.policy.replay_order == ReplayOrder::Unordered {
+            return Ok(Err(Step::Boxed(Box::pin(async move { core.outcome(ask).await.map(Turn::free) }))));
+        }
+        match core.ask(ask, true)? {
+            Granted::Lease(lease) => Ok(Ok(Turn::free(lease))),
+            Granted::Place(place) => Ok(Err(Step::Wait(place))),
+            Granted::Load(promise) => Ok(Err(Step::Boxed(Box::pin(async move {
+                core.wait(&promise, None).await?;
+                // What was decided for nobody is decided anew.
+                WaitTurn::new(core, None).await
+            })))),
+            Granted::Flight(_) | Granted::Nothing => Err(Error::new(ErrorKind::SessionChanged)),
+        }
     }
 }
 
@@ -33,38 +66,61 @@ impl Future for WaitTurn<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let Some(place) = &this.place else {
-            return Poll::Ready(Err(Error::new(ErrorKind::SessionChanged)));
-        };
-        let flight = &place.flight;
-        let mut turn = flight.queue.poll_turn(place.number, cx);
-        if turn.is_pending() {
-            if this.core.id.is_inside() {
-                this.place = None;
-                return Poll::Ready(Err(this.core.reentrant()));
+        let core = this.core;
+        if let Step::Ask(rejected) = this.step {
+            match this.ask(rejected) {
+                Ok(Err(next)) => this.step = next,
+                Ok(Ok(turn)) => return this.done(Ok(turn)),
+                Err(error) => return this.done(Err(error)),
             }
-            let now = this.core.now();
-            if flight.is_past_deadline(now) {
-                this.core.look_now();
-            }
-            if flight.queue.look(now, this.core.policy.patience) {
-                this.core.opened(flight.id);
-            }
-            turn = flight.queue.poll_turn(place.number, cx);
         }
-        let outcome = ready!(turn);
-        let Some(place) = this.place.take() else {
+        let outcome = match &mut this.step {
+            Step::Boxed(future) => {
+                let outcome = ready!(future.as_mut().poll(cx));
+                return this.done(outcome);
+            }
+            Step::Wait(place) => ready!(core.look_at_turn(place, cx)),
+            Step::Ask(_) | Step::Done => return Poll::Ready(Err(Error::new(ErrorKind::SessionChanged))),
+        };
+        // Where it goes no further, the place is given up.
+        let Step::Wait(place) = std::mem::replace(&mut this.step, Step::Done) else {
             return Poll::Ready(Err(Error::new(ErrorKind::SessionChanged)));
         };
         // Rows 1 and 2 once more, then the newest lease whatever its age: a waiter does not spin.
-        Poll::Ready(match outcome.and_then(|()| this.core.at_turn(place.flight.from.epoch)) {
-            Ok(lease) => Ok(Turn::placed(lease, place)),
-            Err(error) => Err(error),
-        })
+        let lease = outcome.and_then(|()| core.at_turn(place.flight.from.epoch));
+        Poll::Ready(lease.map(|lease| Turn::placed(lease, place)))
+    }
+}
+
+impl WaitTurn<'_> {
+    fn done(&mut self, outcome: Result<Turn, Error>) -> Poll<Result<Turn, Error>> {
+        self.step = Step::Done;
+        Poll::Ready(outcome)
     }
 }
 
 impl Core {
+    /// Whether it is the place's turn.
+    fn look_at_turn(self: &Arc<Self>, place: &Place, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let flight = &place.flight;
+        // First without a waker: whoever has been woken need not clone another.
+        let turn = flight.queue.turn(place.number);
+        if turn.is_ready() {
+            return turn;
+        }
+        if self.id.is_inside() {
+            return Poll::Ready(Err(self.reentrant()));
+        }
+        let now = self.now();
+        if flight.is_past_deadline(now) {
+            self.look_now();
+        }
+        if flight.queue.look(now, self.policy.patience) {
+            self.opened(flight.id);
+        }
+        flight.queue.poll_turn(place.number, cx)
+    }
+
     fn reentrant(self: &Arc<Self>) -> Error {
         self.change(|state, _| state.counters.reentrant += 1);
         Error::new(ErrorKind::Reentrant)
@@ -76,6 +132,21 @@ impl Core {
             state.counters.opened += 1;
             after.event(Event::QueueOpened { flight });
         });
+    }
+
+    /// A lease for those who wait without a place.
+    pub(super) async fn outcome(self: &Arc<Self>, ask: Ask) -> Result<Lease, Error> {
+        loop {
+            match self.ask(ask, false)? {
+                Granted::Lease(lease) => return Ok(lease),
+                Granted::Flight(flight) => {
+                    self.wait(&flight.outcome, Some(&flight)).await?;
+                    return self.at_turn(flight.from.epoch);
+                }
+                Granted::Load(promise) => self.wait(&promise, None).await?,
+                Granted::Place(_) | Granted::Nothing => return Err(Error::new(ErrorKind::SessionChanged)),
+            }
+        }
     }
 
     /// Waits for a flight's or a load's outcome, without a place.

@@ -35,6 +35,15 @@ fn stored_form_keeps_everything() {
 }
 
 #[test]
+fn a_sign_in_id_has_all_of_its_bits() {
+    let id = SignInId::from_random(1, 2);
+
+    assert_eq!(id.to_string(), "00000000000000010000000000000002");
+    assert_eq!(format!("{id:?}"), "SignInId(00000000000000010000000000000002)");
+    assert_eq!(SignInId::parse(&id.to_string()), Some(id));
+}
+
+#[test]
 fn a_stored_time_beyond_the_clock_is_no_panic() {
     let stored = StoredTokens { expires_at_ms: Some(u64::MAX), ..Tokens::new("T").unwrap().to_stored() };
 

@@ -16,6 +16,11 @@ pub struct Switch {
 }
 
 impl Switch {
+    /// With the clocks of this runtime, which has the tasks as well until that is changed.
+    pub fn new(clock: &ManualRuntime) -> Self {
+        Self { clock: clock.clone(), tasks: Arc::new(Mutex::new(clock.clone())) }
+    }
+
     pub fn to(&self, runtime: &ManualRuntime) {
         *self.tasks.lock().unwrap() = runtime.clone();
     }
@@ -58,7 +63,7 @@ impl Apart {
     /// Nobody is signed in.
     pub fn new() -> Self {
         let clock = ManualRuntime::new();
-        let switch = Switch { clock: clock.clone(), tasks: Arc::new(Mutex::new(clock.clone())) };
+        let switch = Switch::new(&clock);
         let runtime = switch.clone();
         let mut world = World::with(|session| session.runtime(runtime), |client| client);
         world.runtime = clock;

@@ -132,7 +132,7 @@ fn a_caller_authorized_401_is_the_callers() {
     let answer = running.take().unwrap().unwrap();
 
     assert_eq!(answer.status(), 401);
-    assert!(answer.extensions().get::<Challenge>().is_none());
+    assert!(answer.extensions().is_empty());
     assert_eq!(world.bearers(), ["mine"]);
     assert_eq!(world.refresher.calls(), 0);
     assert_eq!(world.session.state(), SessionState::Active);
@@ -579,6 +579,19 @@ mod origins {
         }
     }
 
+    /// L2, A7: an anonymous request wanted no token, so nothing says that it got none.
+    #[test]
+    fn an_anonymous_request_elsewhere_is_not_marked() {
+        let world = World::signed_in();
+        let mut anonymous = request(ELSEWHERE[0]);
+        anonymous.extensions_mut().insert(Anonymous);
+
+        let running = world.send(anonymous);
+        assert_eq!(world.api_answers(200), None);
+
+        assert!(running.take().unwrap().unwrap().extensions().is_empty());
+    }
+
     /// L2: and its 401 has nothing to do with the session.
     #[test]
     fn another_origins_401_refreshes_nothing() {
@@ -713,7 +726,10 @@ mod origins {
             let running = world.send(odd);
 
             assert!(running.is_finished(), "{shown} was sent to {}", world.api.log()[0].uri);
-            assert_eq!(kind(&running), ErrorKind::Misconfigured, "{shown}");
+            let refused = error(&running);
+            assert_eq!(refused.kind(), ErrorKind::Misconfigured, "{shown}");
+            let says = refused.to_string();
+            assert!(says.ends_with("a relative URI begins with a slash"), "{shown}: {says}");
             assert_no_network(&world);
         }
     }

@@ -629,3 +629,22 @@ fn a_policy_of_ones_own_decides_alone() {
     respond(&world, response(401));
     assert_eq!(handed_back(&world, &running).status(), 401);
 }
+
+/// B6: a policy from a closure is shown as many bytes as it has asked for, and none unasked.
+#[test]
+fn a_policy_of_ones_own_sees_what_it_asks_for() {
+    let policy = || {
+        challenge_fn(|_, peeked| match peeked {
+            b"token e" => Challenge::Expired,
+            _ => Challenge::Unrelated,
+        })
+    };
+    assert_refreshes(&with_policy(policy().peek(7)), with_body(200, "token expired".into()));
+
+    for policy in [policy(), policy().peek(8)] {
+        let world = with_policy(policy);
+        let running = world.get("/notes");
+        respond(&world, with_body(200, "token expired".into()));
+        assert_eq!(handed_back(&world, &running).status(), 200);
+    }
+}

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
+use std::task::{Context, Wake, Waker};
 use std::time::{Duration, SystemTime};
 
 use auth_core::{
@@ -649,6 +650,28 @@ fn a_watch_can_be_kept_anywhere() {
     world.sign_in(numbered(0));
 
     assert_eq!(waiting.take(), Some(Some(SessionState::Active)));
+}
+
+/// O5: a watch that is dropped takes everything of its task's with it, though the state never changes again.
+#[test]
+fn a_watch_that_is_dropped_leaves_no_waker_behind() {
+    struct Task;
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
+    let world = World::signed_in();
+    let task = Arc::new(Task);
+    let (mut kept, mut dropped) = (world.session.watch(), world.session.watch());
+    let _ = (next(&mut kept), next(&mut dropped));
+    assert!(next(&mut kept).is_none());
+    let waker = Waker::from(Arc::clone(&task));
+    assert!(dropped.poll_next_unpin(&mut Context::from_waker(&waker)).is_pending());
+    drop(waker);
+    assert_eq!(Arc::strong_count(&task), 2, "it is to be woken");
+
+    drop(dropped);
+
+    assert_eq!(Arc::strong_count(&task), 1);
 }
 
 // --- sessions beside each other ------------------------------------------------------------------------------------------

@@ -317,6 +317,35 @@ fn cooldowns_grow_while_failures_follow_each_other() {
     assert_eq!(world.session.state(), SessionState::Active);
 }
 
+/// C9: How long a cooldown is, is a fifth of chance either way, so that clients that failed together do not come back together.
+#[test]
+fn cooldowns_are_spread() {
+    let world = World::signed_in();
+    world.refresher.answer_with(|_| Err(RefreshError::misconfigured("down")));
+    let stamp = world.runtime.block_on(world.session.lease()).unwrap().stamp();
+    // Until they are as long as they get.
+    for _ in 0..10 {
+        world.session.reject(stamp).unwrap();
+        world.pass(COOLED * 60);
+    }
+
+    let mut seconds = Vec::new();
+    for _ in 0..50 {
+        world.session.reject(stamp).unwrap();
+        world.pass(JUST_COOLING * 60);
+        let over = |_: &u64| {
+            world.pass(Duration::from_secs(1));
+            world.session.reject(stamp).is_ok()
+        };
+        seconds.push((48..=72).find(over).expect("it is over at last"));
+        world.pass(COOLED * 60);
+    }
+
+    assert!(seconds.iter().min() < Some(&51) && seconds.iter().max() > Some(&69), "{seconds:?}");
+    let short = seconds.iter().filter(|seconds| **seconds < 60).count();
+    assert!((15..35).contains(&short), "{seconds:?}");
+}
+
 /// C16: More waiters than the session allows fail at once as `QueueFull`, with nothing sent for those that are new; the
 /// rest is unharmed, and who leaves makes room.
 #[test]

@@ -195,6 +195,20 @@ fn a_rejection_whose_second_reading_fails_does_not_end_the_session() {
     assert_eq!(world.session.state(), SessionState::Active);
 }
 
+/// G1: where nobody else writes the store, it need not be read: the server's word is enough.
+#[test]
+fn a_rejection_ends_the_session_of_an_unshared_store_that_cannot_be_read() {
+    let world = World::signed_in();
+    let waiting = world.rejected("/");
+    world.store.fail_next(Op::Load, 1);
+
+    world.refresher.try_next().unwrap().fail(RefreshError::rejected("invalid_grant"));
+    world.settle();
+
+    assert_eq!(error(&waiting).end_reason(), Some(EndReason::Rejected));
+    assert_eq!(world.refresher.presented(), ["R0"]);
+}
+
 /// H3: the session was ended elsewhere while it rotated: the new pair is live at the server, and nobody's.
 #[test]
 fn a_pair_obtained_for_a_session_ended_elsewhere_is_offered() {
@@ -289,6 +303,26 @@ fn a_late_answer_gives_way_to_what_another_process_has_written() {
     let next = apart.world.get("/next");
     assert_eq!(apart.world.api_answers(200).as_deref(), Some("T5"));
     assert_eq!(status(&next), 200);
+}
+
+/// K17: nor is it written without the lock, where another process has that.
+#[test]
+fn a_late_answer_is_not_written_without_the_lock() {
+    let (apart, asked) = late_answer(|world| {
+        world.store.hold(Op::Lock);
+        world.store.put_rotated(numbered(5));
+    });
+    let world = &apart.world;
+    assert!(asked.is_empty(), "it waits for the lock: {asked:?}");
+
+    for _ in 0..3 {
+        world.pass(Duration::from_secs(10));
+        apart.tasks.advance(Duration::from_secs(10));
+        apart.drive();
+    }
+
+    assert_eq!(world.stored().as_deref(), Some("T5"));
+    assert!(!world.events().iter().any(|event| matches!(event, Event::WrittenUnlocked)));
 }
 
 /// K2: a save that nobody drives any more, but that had reached the store: made once more it is no failure.
@@ -413,6 +447,54 @@ fn the_next_flight_does_not_wait_for_a_store_call_that_nobody_drives() {
 
     assert_eq!(world.api_answers(200).as_deref(), Some("T1"));
     assert_eq!(status(&next), 200);
+}
+
+/// I14: a flight whose wish for the lock is lost with a task that nobody drives any more wishes again, also where that task's
+/// place has been taken by then for something else.
+#[test]
+fn a_wish_for_the_lock_is_not_lost_with_a_task_that_nobody_drives() {
+    for replaced in [false, true] {
+        let apart = Apart::signed_in();
+        let world = &apart.world;
+        let _first = replaced.then(|| apart.rejected("/"));
+        drop(world.session.sign_in(numbered(5)));
+        if let Some(call) = world.refresher.try_next() {
+            // A flight that was nobody's: 55 s after its start a lock of its, if there still is one, is given back.
+            call.fail(RefreshError::misconfigured("down"));
+        }
+        apart.drive();
+        world.pass(Duration::from_secs(40));
+        world.store.hold(Op::Release);
+        let rotating = apart.rejected("/rotating");
+        world.refresh_answers(numbered(6));
+        apart.drive();
+        assert_eq!(world.api_answers(200).as_deref(), Some("T6"));
+        assert_eq!(status(&rotating), 200);
+        apart.move_home();
+        world.pass(Duration::from_secs(3));
+        let mut waiting = vec![world.rejected("/waiting")]; // its wish comes after the release
+        if replaced {
+            world.pass(Duration::from_secs(3));
+        }
+        world.store.hold(Op::Lock);
+        world.store.try_next_held().expect("the release").proceed();
+        apart.drive();
+        world.store.try_next_held().expect("the lock");
+        world.store.release_holds();
+
+        // Longer than any call of the store may take.
+        world.pass(Duration::from_secs(11));
+        if replaced {
+            waiting.push(world.get("/looking"));
+            world.pass(Duration::from_secs(8));
+        }
+
+        world.refresh_answers(numbered(7));
+        for request in waiting {
+            assert_eq!(world.api_answers(200).as_deref(), Some("T7"), "replaced: {replaced}");
+            assert_eq!(status(&request), 200);
+        }
+    }
 }
 
 /// A first load that has come to save what it acquired, 50 s after it was started; and that save.

@@ -946,6 +946,31 @@ fn a_store_that_hangs_is_bounded_at_every_call() {
     }
 }
 
+/// K14: a store that is slow, but keeps within the bounds of each call, is asked once for each thing, however long that takes
+/// together.
+#[test]
+fn a_slow_store_is_not_asked_twice() {
+    let (world, store) = shared_world();
+    let others = take_lock(&world, &store);
+    world.store.hold(Op::Save);
+    let before = world.store.begun().len();
+    let written = world.runtime.start(world.session.sign_in(numbered(5)));
+    let waiting = world.rejected("/notes");
+
+    // The wait for the lock, and two tries of the save.
+    world.pass(LOCK_WAIT + STORE_CALL * 2);
+    assert_eq!(written.take().unwrap().unwrap_err().kind(), ErrorKind::Store);
+    world.store.release_holds();
+    drop(others);
+    world.settle();
+
+    let ops: Vec<_> = world.store.begun().split_off(before).iter().map(|call| call.op).collect();
+    assert_eq!(ops, [Op::Lock, Op::Save, Op::Save, Op::Lock, Op::Save, Op::Load]);
+    world.refresh_answers(numbered(6));
+    assert_eq!(world.api_answers(200).as_deref(), Some("T6"));
+    assert_eq!(status(&waiting), 200);
+}
+
 /// K14, I17: a store that panics is a store that fails, whichever call it is; afterwards the session goes on.
 #[test]
 fn a_store_that_panics_is_one_that_fails() {

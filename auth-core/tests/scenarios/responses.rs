@@ -575,11 +575,18 @@ fn a_refusal_tells_its_status_and_code() {
     let error = read(401, r#"{"error": "invalid_client", "error_description": "Xq7"}"#).unwrap_err();
     let cause = error.source().unwrap().downcast_ref::<TokenEndpointError>().unwrap();
     assert_eq!((cause.status().as_u16(), cause.code()), (401, Some("invalid_client")));
+    assert_eq!(cause.to_string(), "the token endpoint answered 401 with invalid_client");
     assert!(!format!("{error:?} {cause}").contains("Xq7"));
 
     let error = read(500, "oops").unwrap_err();
     let cause = error.source().unwrap().downcast_ref::<TokenEndpointError>().unwrap();
     assert_eq!((cause.status().as_u16(), cause.code()), (500, None));
+    assert_eq!(cause.to_string(), "the token endpoint answered 500 without an OAuth error");
+
+    let error = read(400, r#"{"error": "Xq7"}"#).unwrap_err();
+    let cause = error.source().unwrap().downcast_ref::<TokenEndpointError>().unwrap();
+    assert_eq!(cause.code(), None, "it is the server's own");
+    assert_eq!(cause.to_string(), "the token endpoint answered 400 with another error");
 }
 
 /// G4: a body that breaks off, and one without an end, are answers that were lost; on an error status its status counts.

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use auth_core::{
-    AuthChallenge, AuthClient, Bearer, Body, BodyError, BoxError, Error, ErrorKind, Event, InvalidToken,
-    Lease, MemoryStore, RefreshError, Refresher as _, Runtime as _, Scheme, SchemeError, Session, StoreError,
-    StoredTokens, TokenHeader, TokenResponse, TokenStore as _, Tokens, Transport as _, TransportError,
-    auth_challenges, refresher_fn,
+    AuthChallenge, AuthClient, Bearer, Body, BodyError, BoxError, Challenge, Error, ErrorKind, Event,
+    InvalidToken, Lease, MemoryStore, RefreshError, Refresher as _, Runtime as _, Scheme, SchemeError,
+    Session, StoreError, StoredTokens, TokenHeader, TokenResponse, TokenStore as _, Tokens, Transport as _,
+    TransportError, auth_challenges, challenge_fn, refresher_fn,
 };
 use auth_testkit::{ManualRuntime, Op, ScriptedRefresher, ScriptedStore, ScriptedTransport, response};
 use futures::FutureExt as _;
@@ -53,6 +53,7 @@ impl Shown {
         let mut text = String::new();
         let mut next = Some(error);
         while let Some(error) = next {
+            assert!(!format!("{error}").is_empty() && !format!("{error:?}").is_empty(), "{text}");
             writeln!(text, "{error}\n{error:#}\n{error:?}\n{error:#?}").unwrap();
             next = error.source();
         }
@@ -151,6 +152,15 @@ fn no_type_shows_a_token() {
     let builder = AuthClient::builder(transport, session).origin(ORIGIN);
     shown.debug("ClientBuilder", &builder);
     shown.debug("AuthClient", &builder.build().unwrap());
+
+    let held = ACCESS[0].to_owned();
+    let policy =
+        challenge_fn(
+            move |_, peeked| {
+                if peeked == held.as_bytes() { Challenge::Expired } else { Challenge::Unrelated }
+            },
+        );
+    shown.debug("ChallengeFn", &policy);
 
     for body in [Body::from(ACCESS[0]), Body::from(REFRESH[0].as_bytes().to_vec()), one_shot(ACCESS[0])] {
         shown.debug("Body", &body);
@@ -473,7 +483,9 @@ fn a_challenge_shows_no_parameter() {
     let challenges: Vec<AuthChallenge> = auth_challenges(&headers);
 
     assert_eq!(challenges[0].param("error_description"), Some(REFRESH[0]));
-    shown.debug("AuthChallenge", &challenges);
+    shown.debug("AuthChallenge", &challenges[0]);
+    let names = format!("{:?}", challenges[0]);
+    assert!(names.contains("Bearer") && names.contains("error_description"), "{names}");
     shown.assert_clean();
 }
 

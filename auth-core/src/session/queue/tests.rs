@@ -216,3 +216,16 @@ fn those_who_left_a_long_line_take_no_room() {
 
     assert_eq!(queue.waiting(), staying.len());
 }
+
+/// O6: the timer and the waiters may find at the same time that nothing moves: one of them has opened the queue, and tells
+/// of it.
+#[test]
+fn a_queue_is_opened_once() {
+    let queue = Queue::new(Planted::default());
+    let _waiters = parked(&queue, 2);
+    queue.release();
+
+    assert_eq!((queue.open(), queue.open()), (true, false));
+    assert!(!queue.look(Duration::MAX, Duration::ZERO));
+    assert_eq!(queue.tick(), Tick::Done);
+}

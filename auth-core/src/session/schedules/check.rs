@@ -62,3 +62,13 @@ fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
 }
+
+/// What the other tests rely on: a waiter whom nobody wakes is found, and named.
+#[test]
+#[should_panic(expected = "nobody has woken [\"a waiter\"]")]
+fn whoever_is_forgotten_is_found() {
+    check(10, |world| {
+        world.caller("a waiter", std::future::pending());
+        world.settle();
+    });
+}

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::world::World;
-use crate::{Event, FlightId};
+use crate::{Event, FlightId, SessionState};
 
 #[derive(Default)]
 pub(super) struct Chronicle {
@@ -41,13 +41,32 @@ pub(super) enum Left {
 
 impl Chronicle {
     /// Listens.
-    pub(super) fn listener(self: &Arc<Self>) -> impl Fn(&Event) + Send + Sync + 'static {
-        let chronicle = Arc::clone(self);
-        move |event| chronicle.events.lock().unwrap().push(event.clone())
+    pub(super) fn listener(self: &Arc<Self>, world: &Arc<World>) -> impl Fn(&Event) + Send + Sync + 'static {
+        let (chronicle, world) = (Arc::clone(self), Arc::clone(world));
+        move |event| {
+            world.others_may_go_on();
+            chronicle.events.lock().unwrap().push(event.clone());
+        }
     }
 
     pub(super) fn count(&self, which: impl Fn(&Event) -> bool) -> usize {
         self.events.lock().unwrap().iter().filter(|event| which(event)).count()
+    }
+
+    /// The states that the session has been in, and perhaps some between them.
+    pub(super) fn states(&self) -> Vec<SessionState> {
+        let state = |event: &Event| match event {
+            Event::SignedIn { .. } | Event::IdentityChanged { .. } | Event::Loaded { signed_in: true } => {
+                Some(SessionState::Active)
+            }
+            Event::SignedOut { .. } | Event::Loaded { .. } => Some(SessionState::SignedOut),
+            Event::RefreshStarted { .. } => Some(SessionState::Refreshing),
+            Event::Refreshed { .. } | Event::RefreshFailed { .. } => Some(SessionState::Active),
+            Event::Ended(ended) => Some(SessionState::Ended(ended.reason)),
+            _ => None,
+        };
+        let events = self.events.lock().unwrap();
+        std::iter::once(SessionState::Unknown).chain(events.iter().filter_map(state)).collect()
     }
 
     /// All sign-ins, in their order.
@@ -110,7 +129,7 @@ impl Sofar {
                 let counts = self.up.take_if(|up| *up == flight).or(self.lapsed.take()) == Some(flight);
                 counts && newest && (self.saved || adopted || self.hangs)
             }
-            Event::RefreshFailed { flight, ref error } => {
+            Event::RefreshFailed { flight, ref error, .. } => {
                 self.lapsed = error.to_string().contains("ran out of time").then_some(flight);
                 self.up.take() == Some(flight)
             }

@@ -11,6 +11,7 @@ use futures::task::{ArcWake, waker};
 use super::check::check;
 use super::world::{World, a_while, chance};
 use crate::event::{Cause, FlightId};
+use crate::planted::Planted;
 use crate::session::flight::Flight;
 use crate::session::lease::{Lease, Snapshot, Stamp};
 use crate::session::queue::Tick;
@@ -46,7 +47,14 @@ impl Line {
         let stamp = Stamp::new(1, 1);
         Arc::new(Self {
             world: Arc::clone(world),
-            flight: Arc::new(Flight::new(FlightId(1), Cause::Rejected, Stamp::new(1, 0), Duration::MAX)),
+            flight: Arc::new(Flight::new(
+                FlightId(1),
+                Cause::Rejected,
+                Stamp::new(1, 0),
+                Duration::ZERO,
+                Duration::MAX,
+                Planted::default(),
+            )),
             lease: Snapshot::new(stamp, Arc::new(tokens), header, None, 1).lease(),
             joined: AtomicUsize::new(0),
             starts: Mutex::default(),

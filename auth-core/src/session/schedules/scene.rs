@@ -19,8 +19,8 @@ pub(super) struct Scene {
     pub(super) chronicle: Arc<Chronicle>,
     /// The last ticket that has started, of each flight.
     started: Mutex<BTreeMap<u64, u64>>,
-    /// The state at the end, and that the end has come.
-    last: Arc<Mutex<Option<SessionState>>>,
+    /// What a watcher has seen.
+    seen: Arc<Mutex<Vec<SessionState>>>,
 }
 
 impl Scene {
@@ -35,7 +35,7 @@ impl Scene {
         let chronicle = Arc::new(Chronicle::default());
         let builder = Session::builder(Endpoint { server: Arc::clone(server), acquires });
         let builder = builder.store(shelf.clone()).runtime(Clockwork(Arc::clone(world)));
-        let session = build(builder.on_event(chronicle.listener())).build();
+        let session = build(builder.on_event(chronicle.listener(world))).build();
         let scene = Self {
             world: Arc::clone(world),
             server: Arc::clone(server),
@@ -43,7 +43,7 @@ impl Scene {
             session,
             chronicle,
             started: Mutex::default(),
-            last: Arc::default(),
+            seen: Arc::default(),
         };
         scene.watch();
         Arc::new(scene)
@@ -57,15 +57,13 @@ impl Scene {
         scene
     }
 
-    /// Somebody watches; at the end the newest state has been seen.
+    /// Somebody watches until the session is gone.
     fn watch(&self) {
-        let (world, states, last) = (Arc::clone(&self.world), self.session.watch(), Arc::clone(&self.last));
+        let (mut states, seen) = (self.session.watch(), Arc::clone(&self.seen));
         self.world.task(Box::pin(async move {
-            let seen: Vec<_> = states.collect().await;
-            let last = last.lock().unwrap().take();
-            world.claim(last.is_none() || seen.last().copied() == last, || {
-                format!("the watcher saw {seen:?}, and {last:?} is the last")
-            });
+            while let Some(state) = states.next().await {
+                seen.lock().unwrap().push(state);
+            }
         }));
     }
 
@@ -150,8 +148,15 @@ impl Scene {
 
     /// What must be true once nobody can go on.
     pub(super) fn at_rest(self: Arc<Self>) {
+        // Looked at first: whoever asks for the state has it shown once more.
+        let seen = self.seen.lock().unwrap().clone();
+        let newest = self.newest();
         let state = self.session.state();
-        let newest = self.session.core().published().map(|newest| Token::of(&newest.tokens));
+        assert_eq!(seen.last(), Some(&state), "the last that the watcher saw of {seen:?}");
+        assert_eq!(newest, self.newest(), "the fast path had the newest");
+        let mut been = self.chronicle.states().into_iter();
+        let in_order = seen.iter().all(|seen| been.any(|state| state == *seen));
+        assert!(in_order, "the watcher saw {seen:?} of {:?}", self.chronicle.states());
         let stored = self.shelf.content();
         match state {
             SessionState::Unknown => {}
@@ -167,7 +172,11 @@ impl Scene {
         self.world.claim(newest.is_none_or(|newest| !self.server.was_offered(newest)), || {
             format!("{newest:?} is in use, and was offered for revocation")
         });
-        *self.last.lock().unwrap() = Some(state);
+    }
+
+    /// What requests carry.
+    pub(super) fn newest(&self) -> Option<Token> {
+        self.session.core().published().map(|newest| Token::of(&newest.tokens))
     }
 }
 

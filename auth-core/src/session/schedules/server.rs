@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::world::{World, a_while};
+use super::world::{World, a_while, chance, sometime};
 use crate::{RefreshError, Refresher, Tokens};
 
 /// Whose token, and how many refreshes it is from the sign-in.
@@ -112,6 +112,20 @@ impl Server {
 
     pub(super) fn accepts(&self, token: Token) -> bool {
         self.at(token.user, |user| token.generation >= user.accepted)
+    }
+
+    /// When a refresh token is being presented, mostly.
+    pub(super) async fn while_refreshing(&self, user: u64) {
+        if chance(3) == 0 {
+            return sometime().await;
+        }
+        for _ in 0..100 {
+            if self.calls(user) > 0 {
+                break;
+            }
+            shuttle::future::yield_now().await;
+        }
+        a_while().await;
     }
 
     /// How often a refresh token was presented.

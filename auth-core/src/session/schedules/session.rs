@@ -14,11 +14,11 @@ fn a_storm_is_one_refresh() {
     check(400, |world| {
         let scene = Scene::signed_in(world);
         scene.server.expire(0);
+        let stamp = scene.session.core().published().unwrap().stamp;
         for name in ["one", "two", "three"] {
             scene.caller(name, &[]);
         }
         let other = Arc::clone(&scene);
-        let stamp = scene.session.core().published().unwrap().stamp;
         world.caller("another way", async move {
             let lease = match chance(3) {
                 0 => other.session.refresh(Some(stamp)).await.map(drop),
@@ -94,7 +94,7 @@ fn identities_are_never_mixed_up() {
         if chance(3) > 0 {
             let other = Arc::clone(&scene);
             world.caller("sign-out", async move {
-                sometime().await;
+                other.server.while_refreshing(0).await;
                 let written = other.session.sign_out();
                 if chance(2) == 0 {
                     let written = written.await;
@@ -105,7 +105,7 @@ fn identities_are_never_mixed_up() {
         if chance(3) > 0 {
             let other = Arc::clone(&scene);
             world.caller("sign-in", async move {
-                sometime().await;
+                other.server.while_refreshing(0).await;
                 let tokens = other.server.sign_in(1);
                 let written = other.session.sign_in(tokens);
                 if chance(2) == 0 {

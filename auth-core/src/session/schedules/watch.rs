@@ -38,7 +38,7 @@ fn a_watcher_sees_the_newest_state_at_the_end() {
                 }
             });
         }
-        for name in ["stays", "stays too", "leaves"] {
+        for name in ["leaves", "stays", "stays too"] {
             let (other, state, watch) = (Arc::clone(world), Arc::clone(&state), Watch::new(&watched));
             let watcher = async move {
                 let seen: Vec<_> = watch.collect().await;

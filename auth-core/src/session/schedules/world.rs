@@ -239,8 +239,21 @@ impl World {
 /// Something that takes its time: others go on meanwhile, or not.
 pub(super) async fn a_while() {
     for _ in 0..chance(4) {
-        shuttle::future::yield_now().await;
+        pause().await;
     }
+}
+
+/// Not done at the first poll. No yield: that would tell PCT to prefer all others, also those it has chosen to stand still.
+async fn pause() {
+    let mut paused = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut paused, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// At any time: early, or after much has happened.

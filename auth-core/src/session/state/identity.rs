@@ -59,6 +59,7 @@ impl State {
 
     fn next_epoch(&mut self, policy: &Policy) -> Leftovers {
         self.epoch += 1;
+        self.acquires = false;
         self.warm_up();
         self.window.clear();
         self.trash.flights.extend(self.lapsed.take());
@@ -132,6 +133,7 @@ impl State {
     ) -> Option<Arc<Promise>> {
         let promise = self.is_loading(id).then(|| self.load.take())??.promise;
         self.epoch += 1;
+        self.acquires = true;
         self.warm_up();
         self.activate(candidate, header);
         Some(promise)

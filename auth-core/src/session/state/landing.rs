@@ -363,7 +363,11 @@ impl State {
         policy: &Policy,
     ) {
         self.failures = self.failures.saturating_add(1);
-        let until = now + policy.cooldown_after(self.failures, retry_after, unit(random));
+        let mut until = now + policy.cooldown_after(self.failures, retry_after, unit(random));
+        if let (Some(running), None) = (&self.cooldown, retry_after) {
+            // A forced refresh has failed amid it: the server's wish to be left alone still counts.
+            until = until.max(running.until);
+        }
         let before = self.cooldown.replace(Cooldown { until, error });
         self.trash.errors.extend(before.map(|cooldown| cooldown.error));
     }

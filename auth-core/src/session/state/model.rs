@@ -689,11 +689,14 @@ impl Sides {
     fn cooldown(&self, retry_after: Option<Duration>) -> impl FnOnce(u32) -> Duration + use<> {
         let chosen = self.state.cooldown.as_ref().map(|cooldown| cooldown.until);
         let now = self.now();
+        // What was asked for before counts until something else is asked for.
+        let before = self.model.cooldown.as_ref().filter(|_| retry_after.is_none());
+        let before = before.map_or(Duration::ZERO, |(until, _)| until.saturating_sub(now));
         move |failures| {
             let chosen = chosen.expect("it cools down") - now;
             let whole = seconds(1 << u64::from(failures - 1).min(6)).min(seconds(60));
             let asked = retry_after.unwrap_or_default().min(seconds(300));
-            let (least, most) = (whole * 4 / 5, whole * 6 / 5);
+            let (least, most) = ((whole * 4 / 5).max(before), (whole * 6 / 5).max(before));
             assert!(
                 chosen + Duration::from_nanos(1) >= least.max(asked) && chosen <= most.max(asked),
                 "failure {failures}: {chosen:?}"

@@ -1,5 +1,5 @@
 //! The one decision, row by row of the two tables above `auth-core/src/session/state.rs`, as a session's own callers see
-//! it. Row 10, the soft window, cannot be asked for yet.
+//! it. Row 10, the soft window, has a file of its own: `proactive`.
 
 use std::time::Duration;
 
@@ -590,6 +590,23 @@ fn row_9_a_rejected_token_without_a_flight_is_used() {
     assert_eq!(world.refresher.calls(), 1, "a new request starts nothing");
     assert!(!world.recover(stamp).is_finished());
     assert_eq!(world.refresher.calls(), 2);
+}
+
+/// Rows 9 and 13, P1: A token is used until it counts as expired, 5 s early, and from that instant on no more.
+#[test]
+fn rows_9_and_13_at_the_end_of_a_lifetime() {
+    let world = World::with(|session| session.soft_window(Duration::ZERO), |client| client);
+    world.sign_in(lasting(&world, numbered(0), 100));
+    world.pass(Duration::from_millis(94_999));
+    assert_eq!(bearer(&ready(&world.lease())), "Bearer T0");
+    assert_eq!(world.refresher.calls(), 0);
+
+    world.pass(Duration::from_millis(1));
+    let waiting = world.lease();
+
+    assert!(!waiting.is_finished());
+    world.refresh_answers(numbered(1));
+    assert_eq!(bearer(&ready(&waiting)), "Bearer T1");
 }
 
 /// Row 11: An expired token that cannot be refreshed ends the session, and so does one that drains.
