@@ -75,6 +75,11 @@ pub(super) enum Call {
 }
 
 impl Call {
+    /// Whether it goes to the API.
+    pub(super) fn is_request(self) -> bool {
+        matches!(self, Self::Request(_))
+    }
+
     /// Whether it is a request that carries the session's token.
     pub(super) fn carries_token(self) -> bool {
         matches!(self, Self::Request(kind) if !matches!(kind, RequestKind::Anonymous | RequestKind::OtherOrigin | RequestKind::OwnHeader))

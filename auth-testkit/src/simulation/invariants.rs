@@ -3,12 +3,25 @@
 //! Each looks at the record as it grows and keeps what it needs to know; none looks into the library. The numbers are those
 //! of `ARCHITECTURE.md`.
 
+mod answers;
+mod cooling;
 mod endings;
 mod identity;
+mod idle;
+mod known;
+mod locking;
+mod looking;
+mod needless;
 mod order;
+mod pace;
 mod refreshing;
+mod revoking;
+mod road;
 mod saving;
 mod settling;
+mod storms;
+mod telling;
+mod valid;
 
 use super::plan::Plan;
 use super::record::{Moment, What};
@@ -83,6 +96,18 @@ impl Watch {
             Box::<endings::EndsOnce>::default(),
             Box::<endings::NoFalseLogout>::default(),
             Box::new(NoSecrets),
+            Box::new(road::Road::new(plan)),
+            Box::new(valid::GoodTokens::new(plan)),
+            Box::new(valid::NobodyWaits::new(plan)),
+            Box::new(needless::Reasons::new(plan)),
+            Box::new(storms::Restraint::new(plan)),
+            Box::new(pace::Pace::new(plan)),
+            Box::new(answers::Grounds::new(plan)),
+            Box::new(telling::Told::new(plan)),
+            Box::new(locking::UnderLock::new(plan)),
+            Box::new(looking::LooksFirst::new(plan)),
+            Box::new(revoking::Revoked::new(plan)),
+            Box::new(idle::NeverStale::new(plan)),
         ];
         all.extend(more);
         Self { all, must_succeed: Vec::new() }

@@ -31,7 +31,7 @@ impl Parts {
         Self {
             runtime: universe.runtime.process(),
             transport: SimulatedTransport::new(universe, who),
-            store: SimulatedStore::new(universe, who, plan.shared || plan.processes > 1),
+            store: SimulatedStore::new(universe, who, plan.is_shared()),
             plan: plan.clone(),
         }
     }
@@ -71,7 +71,12 @@ impl Parts {
             .scheme(Stamped(Bearer))
             .patience(Duration::from_millis(self.plan.patience_ms))
             .persist_failure(persist_failure)
-            .replay_order(order);
+            .replay_order(order)
+            .soft_window(self.plan.soft_window())
+            .expiry_margin(self.plan.margin())
+            .cooldown(self.plan.cooldown(), self.plan.longest_cooldown())
+            .longest_retry_after(self.plan.longest_retry_after())
+            .max_rejections(Some(self.plan.most_rejections()));
         if let Some(most) = self.plan.max_waiters {
             builder = builder.max_waiters(most.into());
         }

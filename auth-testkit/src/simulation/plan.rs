@@ -2,6 +2,7 @@
 
 mod action;
 mod generate;
+mod rules;
 
 pub use action::{Action, ApiFault, Elsewhere, Fate, Knows, RequestKind, StoreCall, StoreFault, TokenFault};
 
@@ -72,6 +73,23 @@ pub struct SessionPlan {
     /// Whether first tokens can be had without a sign-in (`Refresher::acquire`).
     #[serde(default, skip_serializing_if = "is_off")]
     pub acquires: bool,
+    /// How long before its end, at most, a token is refreshed ahead of time, in seconds (`SessionBuilder::soft_window`);
+    /// 0: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soft_window_s: Option<u64>,
+    /// How much before its end, at most, a token counts as expired, in seconds (`SessionBuilder::expiry_margin`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin_s: Option<u64>,
+    /// For how long none is started after a refresh that failed, in milliseconds; at most sixty times that
+    /// (`SessionBuilder::cooldown`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cooldown_ms: Option<u64>,
+    /// How long a `Retry-After` is honoured, in seconds (`SessionBuilder::longest_retry_after`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest_retry_after_s: Option<u64>,
+    /// How many tokens may be rejected as soon as they were issued (`SessionBuilder::max_rejections`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_rejections: Option<u8>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]

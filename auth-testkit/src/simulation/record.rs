@@ -185,6 +185,8 @@ pub enum What {
         call: u32,
         /// Which.
         op: StoreOp,
+        /// Whether it was made with the lock's guard, rather than past it.
+        locked: bool,
     },
     /// It ended.
     StoreEnded {

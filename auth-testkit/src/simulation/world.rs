@@ -131,8 +131,10 @@ impl<'a> World<'a> {
         let holds =
             pair.and_then(|pair| secret::find(pair.access_token().reveal())).map(|token| token.sign_in);
         let wanted = signed_in.then(|| lock(&self.universe.authority).sign_ins());
+        // It may have ended meanwhile; whether it had a reason is seen elsewhere.
+        let ended = self.processes.iter().any(|process| matches!(process.state, SessionState::Ended(_)));
         self.check(|_| {
-            if holds == wanted {
+            if holds == wanted || (ended && holds.is_none()) {
                 return Ok(());
             }
             let what = format!("the store should hold sign-in {wanted:?}, and holds {holds:?}");
@@ -158,7 +160,20 @@ impl<'a> World<'a> {
         }
         self.look()?;
         let panics = self.universe.runtime.panicked();
-        self.check(|watch| watch.at_rest(panics))
+        self.check(|watch| watch.at_rest(panics))?;
+        self.unlocked()
+    }
+
+    /// Nobody holds the store's lock for longer than a refresh takes.
+    fn unlocked(&mut self) -> Result<(), Broken> {
+        let busy = |process: &Process| process.state == SessionState::Refreshing;
+        let held = self.universe.is_locked() && !self.processes.iter().any(busy);
+        self.check(|_| {
+            if !held {
+                return Ok(());
+            }
+            Err(("lock-given-back".to_owned(), "the store is locked, and no session refreshes".to_owned()))
+        })
     }
 
     /// Lets the world go on until then, and looks at every step.

@@ -76,7 +76,7 @@ impl Invariant for OneIdentity {
             What::SignIn { token } => session.begins(false, Some(token.sign_in)),
             What::SignOut => session.begins(true, None),
             What::State(SessionState::Ended(_)) => session.out = true,
-            What::StoreBegan { call, op: StoreOp::Load } => {
+            What::StoreBegan { call, op: StoreOp::Load, .. } => {
                 session.loads.insert(*call);
             }
             What::StoreEnded { call, outcome: StoreOutcome::Done(Some(found)), .. }

@@ -13,14 +13,22 @@ pub(super) struct SavedFirst {
     unsaved: HashSet<(u32, Token)>,
     /// Access tokens that a process has had before: a server may give the same again.
     known: HashSet<(u32, Token)>,
-    /// Who was signed in or out at a process, if nothing has come from the store since.
-    who: HashMap<u32, Option<u32>>,
+    /// Who was signed in or out at a process, and whom the store has shown since.
+    who: HashMap<u32, Vec<u32>>,
+    /// Sign-ins that a process has left.
+    left: HashSet<(u32, u32)>,
 }
 
 impl SavedFirst {
     /// What a refresh brings for somebody who is not signed in any more is nobody's, and is not saved.
     fn is_of(&self, process: u32, token: Token) -> bool {
-        self.who.get(&process).is_none_or(|who| *who == Some(token.sign_in))
+        self.who.get(&process).is_none_or(|who| who.contains(&token.sign_in))
+    }
+
+    fn leave(&mut self, process: u32, now: Vec<u32>) {
+        let before = self.who.insert(process, now).unwrap_or_default();
+        self.left.extend(before.into_iter().map(|sign_in| (process, sign_in)));
+        self.forget(process);
     }
 
     fn forget(&mut self, process: u32) {
@@ -41,12 +49,10 @@ impl Invariant for SavedFirst {
             }
             What::SignIn { token } => {
                 self.known.insert((process, *token));
-                self.forget(process);
-                self.who.insert(process, Some(token.sign_in));
+                self.leave(process, vec![token.sign_in]);
             }
             What::SignOut => {
-                self.forget(process);
-                self.who.insert(process, None);
+                self.leave(process, Vec::new());
             }
             What::Delivered { call } => {
                 if let Some(access) = self.granted.get(call)
@@ -67,7 +73,11 @@ impl Invariant for SavedFirst {
                 // Somebody else has saved it there.
                 (StoreOp::Load, StoreOutcome::Done(Some(found))) => {
                     self.known.insert((process, found.access));
-                    self.who.remove(&process);
+                    if let Some(who) = self.who.get_mut(&process)
+                        && !self.left.contains(&(process, found.access.sign_in))
+                    {
+                        who.push(found.access.sign_in);
+                    }
                     self.unsaved.remove(&(process, found.access));
                 }
                 _ => {}
@@ -98,6 +108,8 @@ impl Invariant for SavedFirst {
 #[derive(Default)]
 pub(super) struct OneWriter {
     writing: HashMap<u32, u32>,
+    /// Where a writer may have been replaced that nobody drove.
+    disturbed: HashSet<u32>,
 }
 
 impl Invariant for OneWriter {
@@ -108,7 +120,9 @@ impl Invariant for OneWriter {
     fn see(&mut self, moment: &Moment) -> Result<(), String> {
         // Those of other programs are theirs.
         match &moment.what {
-            What::StoreBegan { call, op: StoreOp::Save { .. } | StoreOp::Clear } if !is_outside(moment) => {
+            What::StoreBegan { call, op: StoreOp::Save { .. } | StoreOp::Clear, .. }
+                if !is_outside(moment) && !self.disturbed.contains(&moment.process) =>
+            {
                 match self.writing.insert(moment.process, *call) {
                     Some(other) => Err(format!("write {call} began before write {other} had ended")),
                     None => Ok(()),
@@ -120,9 +134,8 @@ impl Invariant for OneWriter {
                 }
                 Ok(())
             }
-            // A writer that nobody drives any more is replaced.
             What::Stopped { .. } => {
-                self.writing.remove(&moment.process);
+                self.disturbed.insert(moment.process);
                 Ok(())
             }
             _ => Ok(()),

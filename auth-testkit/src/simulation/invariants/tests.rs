@@ -21,7 +21,7 @@ fn sent(request: u32, access: Token) -> What {
 }
 
 fn began(call: u32, op: StoreOp) -> What {
-    What::StoreBegan { call, op }
+    What::StoreBegan { call, op, locked: true }
 }
 
 fn ended(call: u32, op: StoreOp, outcome: StoreOutcome) -> What {

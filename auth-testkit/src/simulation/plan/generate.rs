@@ -23,6 +23,11 @@ pub(super) fn plan(seed: u64) -> Plan {
         idle: dice.once_in(6),
         unordered: dice.once_in(12),
         acquires: dice.once_in(6),
+        soft_window_s: dice.once_in(4).then(|| dice.pick(&[0, 3, 20, 1_000])),
+        margin_s: dice.once_in(6).then(|| dice.pick(&[0, 1, 30])),
+        cooldown_ms: dice.once_in(6).then(|| dice.pick(&[200, 5_000])),
+        longest_retry_after_s: dice.once_in(6).then(|| dice.pick(&[0, 2, 60])),
+        max_rejections: dice.once_in(6).then(|| dice.pick(&[1, 2])),
     };
     let rotates = !dice.once_in(6);
     let server = ServerPlan {

@@ -173,6 +173,7 @@ impl Of {
         let own = match &moment.what {
             What::Meddled(_) | What::Healed => return Self::World,
             What::Presented { .. }
+            | What::Acquiring { .. }
             | What::Exchanged { .. }
             | What::Refused { .. }
             | What::Failed { .. }

@@ -69,7 +69,7 @@ impl Scene {
     }
 
     pub(super) fn store(&mut self, call: u32, op: StoreOp) -> &mut Self {
-        self.add(What::StoreBegan { call, op })
+        self.add(What::StoreBegan { call, op, locked: false })
     }
 
     pub(super) fn store_done(&mut self, call: u32, op: StoreOp, found: Option<u32>) -> &mut Self {
