@@ -63,6 +63,8 @@ pub(crate) struct Flight {
     deadline: AtomicU64,
     /// Another flight presents the refresh token now: this one must not go on.
     overtaken: AtomicBool,
+    /// It has presented a refresh token: an answer may be on its way.
+    presented: AtomicBool,
     /// The pair of a session that was signed out meanwhile: for revocation, unless the flight replaces it.
     orphan: Mutex<Option<Arc<Tokens>>>,
 }
@@ -85,6 +87,7 @@ impl Flight {
             outcome: Promise::new(),
             deadline: AtomicU64::new(nanos(deadline)),
             overtaken: AtomicBool::new(false),
+            presented: AtomicBool::new(false),
             orphan: Mutex::new(None),
         }
     }
@@ -107,6 +110,14 @@ impl Flight {
 
     pub(crate) fn is_overtaken(&self) -> bool {
         self.overtaken.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn present(&self) {
+        self.presented.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn has_presented(&self) -> bool {
+        self.presented.load(Ordering::Acquire)
     }
 
     pub(crate) fn orphan(&self, pair: Arc<Tokens>) {

@@ -86,9 +86,11 @@ impl State {
         self.is_up(flight.id) || self.lapsed.as_ref().is_some_and(|lapsed| lapsed.id == flight.id)
     }
 
-    /// The flight is about to present memory's pair: from here on no other may.
+    /// The flight is about to present memory's pair: from here on no other may. One that has lapsed has nobody left to present
+    /// it for: it goes on only where an answer to an earlier call of its own may have been lost.
     pub(crate) fn present(&mut self, flight: &Flight) -> Option<Arc<Tokens>> {
-        let pair = self.pair(flight)?;
+        let pair = self.pair(flight).filter(|_| self.is_up(flight.id) || flight.has_presented())?;
+        flight.present();
         if self.overtake_lapsed(flight)
             && let Phase::Active(active) = &mut self.phase
         {

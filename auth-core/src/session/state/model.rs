@@ -591,6 +591,8 @@ impl Model {
 struct Driver {
     flight: Arc<Flight>,
     presented: Option<Arc<Tokens>>,
+    /// It has presented a pair at some time.
+    called: bool,
     obtained: Option<Candidate>,
 }
 
@@ -786,7 +788,7 @@ impl Sides {
         if let Some(flight) = started {
             assert_eq!(flight.from, self.state.newest().unwrap());
             self.model.up.as_mut().unwrap().id = flight.id;
-            self.drivers.push(Driver { flight, presented: None, obtained: None });
+            self.drivers.push(Driver { flight, presented: None, called: false, obtained: None });
         }
     }
 
@@ -939,8 +941,9 @@ impl Sides {
     fn present(&mut self, driver: &mut Driver) -> bool {
         let id = driver.flight.id;
         let pair = self.state.present(&driver.flight);
-        let counts = self.model.counts(id);
         let up = self.model.is_up(id);
+        // One that lapsed goes on only with a call that it has made before.
+        let counts = self.model.counts(id) && (up || driver.called);
         let expected = self.model.person().filter(|_| counts).map(|person| Arc::clone(&person.pair.tokens));
         match (&pair, &expected) {
             (Some(pair), Some(expected)) => assert!(Arc::ptr_eq(pair, expected)),
@@ -953,7 +956,7 @@ impl Sides {
             let overtaken = self.drivers.iter().find(|driver| driver.flight.id == lapsed.id);
             assert!(overtaken.is_none_or(|driver| driver.flight.is_overtaken()), "2: it must not go on");
         }
-        driver.presented = Some(pair);
+        (driver.presented, driver.called) = (Some(pair), true);
         true
     }
 

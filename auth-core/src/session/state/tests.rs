@@ -454,6 +454,33 @@ fn a_lapsed_flight_is_overtaken_by_the_next_one() {
 }
 
 #[test]
+fn a_flight_that_lapsed_before_it_presented_anything_presents_nothing() {
+    let mut table = Table::fresh();
+    let lapsed = started(table.reject());
+    let later = NOW + table.policy.flight;
+    drop(table.state.expire(later, 0, &table.policy));
+
+    assert!(
+        table.state.present(&lapsed).is_none(),
+        "nobody waits for it, and the next would present the same"
+    );
+}
+
+#[test]
+fn a_flight_that_lapsed_with_a_call_under_way_may_make_it_again() {
+    let mut table = Table::fresh();
+    let lapsed = started(table.reject());
+    assert!(table.state.present(&lapsed).is_some());
+    let later = NOW + table.policy.flight;
+    drop(table.state.expire(later, 0, &table.policy));
+
+    assert!(table.state.present(&lapsed).is_some(), "an answer that was lost may still be had");
+    let next = started(table.ask_at(Ask::Forced(None), later));
+    assert!(table.state.present(&lapsed).is_none(), "until another flight is up");
+    assert!(table.state.present(&next).is_some());
+}
+
+#[test]
 fn a_late_answer_is_what_the_next_flight_presents() {
     let mut table = Table::fresh();
     let lapsed = started(table.reject());
