@@ -6,6 +6,7 @@
 mod answers;
 mod cooling;
 mod endings;
+mod forced;
 mod identity;
 mod idle;
 mod known;
@@ -21,6 +22,7 @@ mod saving;
 mod settling;
 mod storms;
 mod telling;
+mod trying;
 mod valid;
 
 use super::plan::Plan;
@@ -94,7 +96,7 @@ impl Watch {
             Box::<settling::EverybodySettles>::default(),
             Box::<refreshing::Generation>::default(),
             Box::<endings::EndsOnce>::default(),
-            Box::<endings::NoFalseLogout>::default(),
+            Box::new(endings::NoFalseLogout::new(plan)),
             Box::new(NoSecrets),
             Box::new(road::Road::new(plan)),
             Box::new(valid::GoodTokens::new(plan)),
@@ -108,6 +110,8 @@ impl Watch {
             Box::new(looking::LooksFirst::new(plan)),
             Box::new(revoking::Revoked::new(plan)),
             Box::new(idle::NeverStale::new(plan)),
+            Box::new(trying::Tries::new(plan)),
+            Box::new(forced::Wishes::new(plan)),
         ];
         all.extend(more);
         Self { all, must_succeed: Vec::new() }

@@ -315,7 +315,11 @@ impl<'a> World<'a> {
                         if let Some(stamp) = known {
                             universe.record(who.process, What::Knew { request, stamp });
                         }
-                        session.refresh(known).await.map(|_| 200)
+                        let lease = session.refresh(known).await?;
+                        if let Some(token) = lease.header().1.to_str().ok().and_then(secret::find) {
+                            universe.record(who.process, What::Handed { request, token });
+                        }
+                        Ok(200)
                     })
                 });
             }

@@ -81,7 +81,9 @@ impl Grounds {
             | ErrorKind::InvalidToken
             | ErrorKind::Store => {
                 let unknown = known.state == SessionState::Unknown || since(session.unknown);
-                let cools = !self.cooling.is_surely_over(process, at) && self.cools_as(process, kind);
+                let cools = !self.cooling.is_surely_over(process, at)
+                    && self.cools_as(process, kind)
+                    && !request.is_forced(known.newest);
                 unknown || cools || since(session.failed.get(&kind).copied())
             }
             ErrorKind::Transport => true,

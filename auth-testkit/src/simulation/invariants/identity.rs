@@ -87,6 +87,7 @@ impl Invariant for OneIdentity {
             What::Sent { request, token: Some(token), .. } => {
                 return self.sent(moment.process, *request, *token);
             }
+            What::Handed { request, token } => return self.sent(moment.process, *request, *token),
             What::Revoked { refresh } => {
                 let followed = session.found.iter().any(|found| *found != refresh.sign_in);
                 if !session.out && session.current == Some(refresh.sign_in) && !followed {

@@ -198,6 +198,11 @@ impl Session {
         self.born
     }
 
+    /// What it found in the store last.
+    pub(super) fn found(&self) -> Option<Token> {
+        access(self.found)
+    }
+
     /// Whether somebody is signed in.
     pub(super) fn is_in(&self) -> bool {
         matches!(self.state, SessionState::Active | SessionState::Refreshing | SessionState::Draining)

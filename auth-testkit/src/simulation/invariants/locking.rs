@@ -12,7 +12,6 @@ use crate::simulation::universe::OUTSIDE;
 pub(super) struct UnderLock {
     rules: SessionPlan,
     sessions: HashMap<u32, Session>,
-    acquiring: HashMap<u32, Option<u32>>,
 }
 
 #[derive(Default)]
@@ -22,6 +21,8 @@ struct Session {
     refused: bool,
     /// A sign-in that is not in the store yet, or a sign-out.
     unsaved: Option<Option<u32>>,
+    /// The call that asks for first tokens, and the sign-in that it was granted.
+    first: Option<(u32, Option<u32>)>,
     /// And nothing of it has been tried.
     due: bool,
     writing: bool,
@@ -32,13 +33,13 @@ struct Session {
 
 impl UnderLock {
     pub(super) fn new(plan: &Plan) -> Self {
-        Self { rules: plan.session.clone(), sessions: HashMap::new(), acquiring: HashMap::new() }
+        Self { rules: plan.session.clone(), sessions: HashMap::new() }
     }
 }
 
 impl Session {
     fn identity(&mut self, sign_in: Option<u32>) {
-        self.unsaved = Some(sign_in);
+        (self.unsaved, self.first) = (Some(sign_in), None);
         self.due = !self.writing;
     }
 
@@ -107,13 +108,14 @@ impl Invariant for UnderLock {
         }
         let session = self.sessions.entry(moment.process).or_default();
         match &moment.what {
-            What::Acquiring { call } => drop(self.acquiring.insert(*call, None)),
+            What::Acquiring { call } => session.first = Some((*call, None)),
             What::Exchanged { call, access, .. } => {
-                self.acquiring.entry(*call).and_modify(|sign_in| *sign_in = Some(access.sign_in));
+                let first = session.first.as_mut().filter(|(first, _)| first == call);
+                first.into_iter().for_each(|(_, sign_in)| *sign_in = Some(access.sign_in));
             }
             // First tokens are a sign-in.
             What::Delivered { call } => {
-                if let Some(sign_in) = self.acquiring.remove(call) {
+                if let Some((_, sign_in)) = session.first.take_if(|(first, _)| first == call) {
                     session.unsaved = Some(sign_in);
                 }
             }

@@ -2,10 +2,12 @@
 //! written there is not overwritten unseen.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
-use auth_core::{EndReason, SessionState};
+use auth_core::{EndReason, ErrorKind, Event, SessionState};
 
 use super::Invariant;
+use super::known::LAG;
 use crate::simulation::plan::{Plan, SessionPlan};
 use crate::simulation::record::{Moment, Pair, StoreOp, StoreOutcome, Token, What};
 use crate::simulation::universe::OUTSIDE;
@@ -27,10 +29,12 @@ struct Session {
     found: Option<Pair>,
     /// A sign-in or a sign-out wins over whatever is there, until it has been written.
     unsaved: Option<Option<u32>>,
+    /// When it signed in last.
+    signed_in: Duration,
     /// Signed out, and nothing has been saved since.
     out: bool,
-    /// The call that asks for first tokens.
-    first: Option<u32>,
+    /// The call that asks for first tokens, and the sign-in that it was granted.
+    first: Option<(u32, Option<u32>)>,
 }
 
 /// What was done since the refresh began.
@@ -40,6 +44,8 @@ struct Flight {
     looked: Option<Option<Pair>>,
     failed: bool,
     saved: HashSet<Token>,
+    /// The lock could not be had.
+    unlocked: bool,
     refused: HashSet<Token>,
     /// A load has ended since the last refusal.
     again: Option<Option<Pair>>,
@@ -47,21 +53,19 @@ struct Flight {
 }
 
 impl Session {
-    fn presents(&self, refresh: Token) -> Result<(), String> {
+    fn presents(&self, refresh: Token, shared: bool) -> Result<(), String> {
         let flight = &self.flight;
         let number = refresh.number;
         match flight.looked {
-            None if !flight.failed => {
-                Err(format!("refresh token {number} was presented before a look at the store"))
-            }
+            _ if flight.failed && !shared => Ok(()),
+            None => Err(format!("refresh token {number} was presented before a look at the store")),
             Some(found) => {
                 let there = found.and_then(|pair| pair.refresh) == Some(refresh);
-                if there || flight.failed || flight.saved.contains(&refresh) {
+                if there || flight.saved.contains(&refresh) {
                     return Ok(());
                 }
                 Err(format!("refresh token {number} was presented, and the store did not hold it"))
             }
-            None => Ok(()),
         }
     }
 
@@ -158,8 +162,13 @@ impl Invariant for LooksFirst {
             What::State(
                 SessionState::Draining | SessionState::Ended(EndReason::Rejected | EndReason::AnswerLost),
             ) if !session.disturbed => session.ends(self.rules.is_shared())?,
-            What::SignIn { token } => session.unsaved = Some(Some(token.sign_in)),
-            What::SignOut => (session.unsaved, session.out) = (Some(None), true),
+            What::SignIn { token } => {
+                (session.unsaved, session.first) = (Some(Some(token.sign_in)), None);
+                session.signed_in = moment.at;
+            }
+            What::SignOut => {
+                (session.unsaved, session.out, session.first) = (Some(None), true, None);
+            }
             What::StoreBegan { op: StoreOp::Save { .. }, .. } => session.out = false,
             What::Granted { pair, .. } => session.granted = Some(*pair),
             What::StoreEnded { op: StoreOp::Load, outcome, .. } => session.load(*outcome),
@@ -168,20 +177,52 @@ impl Invariant for LooksFirst {
                 session.written(Some(pair.access.sign_in), *outcome);
             }
             What::StoreEnded { op: StoreOp::Clear, outcome, .. } => session.written(None, *outcome),
-            What::Acquiring { call } => session.first = Some(*call),
+            What::Acquiring { call } => session.first = Some((*call, None)),
+            What::Exchanged { call, access, .. } => {
+                let first = session.first.as_mut().filter(|(first, _)| first == call);
+                first.into_iter().for_each(|(_, sign_in)| *sign_in = Some(access.sign_in));
+            }
             // First tokens are a sign-in.
-            What::Exchanged { call, access, .. } if session.first == Some(*call) => {
-                session.unsaved = Some(Some(access.sign_in));
+            What::Delivered { call } => {
+                if let Some((_, sign_in)) = session.first.take_if(|(first, _)| first == call) {
+                    session.unsaved = Some(sign_in);
+                }
             }
             What::Presented { call, refresh } => {
                 self.calls.insert(*call, *refresh);
                 if !session.disturbed && session.flight.refused.is_empty() {
-                    session.presents(*refresh)?;
+                    session.presents(*refresh, self.rules.is_shared())?;
                 }
             }
             What::Refused { call, .. } => {
                 session.flight.refused.extend(self.calls.get(call));
                 (session.flight.again, session.flight.again_failed) = (None, false);
+            }
+            What::StoreEnded { op: StoreOp::Lock, outcome, .. } => {
+                let flight = &mut session.flight;
+                if flight.looked.is_none() && !flight.failed {
+                    flight.unlocked = !matches!(outcome, StoreOutcome::Done(_));
+                }
+            }
+            What::Told(Event::RefreshFailed { flight, error, .. })
+                if error.kind() == ErrorKind::RefreshUnavailable && !session.disturbed =>
+            {
+                let looked = session.flight.looked.is_some() || session.flight.failed;
+                if session.flight.unlocked && !looked {
+                    return Err(format!(
+                        "flight {flight} could not have the lock, and did not look at the store"
+                    ));
+                }
+            }
+            What::Told(Event::IdentityChanged { .. })
+                if matches!(session.unsaved, Some(Some(_))) && moment.at > session.signed_in + LAG =>
+            {
+                return Err("a sign-in that was not saved yet gave way to what the store held".to_owned());
+            }
+            What::State(SessionState::Ended(EndReason::EndedElsewhere))
+                if matches!(session.unsaved, Some(Some(_))) =>
+            {
+                return Err("a sign-in that was not saved yet was ended by what the store held".to_owned());
             }
             _ => {}
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use auth_core::Event;
 
 use super::Invariant;
+use super::known::LAG;
 use crate::simulation::plan::Plan;
 use crate::simulation::record::{Moment, What};
 
@@ -73,6 +74,7 @@ impl Invariant for InOrder {
 /// 6. (and 5.) Once new tokens are there, nobody waits longer than the queue's patience for one that is not polled.
 pub(super) struct Patience {
     most: Duration,
+    least: Duration,
     published: HashMap<Flight, Duration>,
 }
 
@@ -80,7 +82,12 @@ impl Patience {
     pub(super) fn new(plan: &Plan) -> Self {
         // Steps take time as well: a request of this world is on its way for a few milliseconds.
         let slack = Duration::from_millis(plan.session.patience_ms / 5 + 50);
-        Self { most: Duration::from_millis(plan.session.patience_ms) + slack, published: HashMap::new() }
+        let least = Duration::from_millis(plan.session.patience_ms * 8 / 10);
+        Self {
+            least,
+            most: Duration::from_millis(plan.session.patience_ms) + slack,
+            published: HashMap::new(),
+        }
     }
 }
 
@@ -100,6 +107,16 @@ impl Invariant for Patience {
                 {
                     return Err(format!(
                         "request {request} (attempt {attempt}) waited {:?} after flight {flight} had brought new tokens",
+                        moment.at - *published
+                    ));
+                }
+            }
+            What::Told(Event::QueueOpened { flight }) => {
+                if let Some(published) = self.published.get(&(moment.process, flight.get()))
+                    && moment.at + LAG < *published + self.least
+                {
+                    return Err(format!(
+                        "the queue of flight {flight} opened after {:?}",
                         moment.at - *published
                     ));
                 }

@@ -17,6 +17,8 @@ pub(super) struct SavedFirst {
     who: HashMap<u32, Vec<u32>>,
     /// Sign-ins that a process has left.
     left: HashSet<(u32, u32)>,
+    /// The sign-in that a process found in the store last.
+    found: HashMap<u32, u32>,
 }
 
 impl SavedFirst {
@@ -27,6 +29,7 @@ impl SavedFirst {
 
     fn leave(&mut self, process: u32, now: Vec<u32>) {
         let before = self.who.insert(process, now).unwrap_or_default();
+        self.left.extend(self.found.get(&process).map(|sign_in| (process, *sign_in)));
         self.left.extend(before.into_iter().map(|sign_in| (process, sign_in)));
         self.forget(process);
     }
@@ -73,6 +76,7 @@ impl Invariant for SavedFirst {
                 // Somebody else has saved it there.
                 (StoreOp::Load, StoreOutcome::Done(Some(found))) => {
                     self.known.insert((process, found.access));
+                    self.found.insert(process, found.access.sign_in);
                     if let Some(who) = self.who.get_mut(&process)
                         && !self.left.contains(&(process, found.access.sign_in))
                     {

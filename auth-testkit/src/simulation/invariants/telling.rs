@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use auth_core::{Counters, ErrorKind, Event, SessionState};
+use auth_core::{Cause, Counters, ErrorKind, Event, SessionState};
 
 use super::Invariant;
 use crate::simulation::plan::{Plan, SessionPlan};
@@ -23,6 +23,8 @@ struct Session {
     told: Option<SessionState>,
     epoch: u64,
     flight: Option<u64>,
+    /// A refresh has just failed that a rejection had started.
+    rejected: bool,
     sums: Sums,
     counted: Option<Counters>,
     stopped: bool,
@@ -39,6 +41,7 @@ struct Sums {
     overtaken: u64,
     joined: u64,
     replayed: u64,
+    sent_again: u64,
     queue_full: u64,
     excessive: u64,
     opened: u64,
@@ -58,6 +61,7 @@ impl Told {
 impl Session {
     fn event(&mut self, event: &Event, rules: &SessionPlan) -> Result<(), String> {
         let sums = &mut self.sums;
+        let rejected = std::mem::take(&mut self.rejected);
         match event {
             Event::Loaded { signed_in } => {
                 self.told = Some(if *signed_in { SessionState::Active } else { SessionState::SignedOut });
@@ -89,7 +93,11 @@ impl Session {
                     return Err(format!("{waiters} requests waited for flight {flight}"));
                 }
             }
-            Event::RefreshFailed { flight, error, waiters, .. } => {
+            Event::RefreshFailed { flight, error, waiters, cause, .. } => {
+                self.rejected = *cause == Cause::Rejected;
+                if error.kind() == ErrorKind::Store && !rules.fail_unsaved {
+                    return Err(format!("flight {flight} failed because its tokens could not be saved"));
+                }
                 match error.kind() {
                     ErrorKind::SessionEnded => sums.refused += 1,
                     ErrorKind::SessionChanged | ErrorKind::SignedOut => sums.overtaken += 1,
@@ -97,6 +105,9 @@ impl Session {
                 }
                 sums.joined += (*waiters as u64).saturating_sub(1);
                 self.lands(flight.get(), SessionState::Active);
+            }
+            Event::Draining if rejected => {
+                return Err("a token that was rejected stays in use".to_owned());
             }
             Event::Draining => self.told = Some(SessionState::Draining),
             Event::Ended(ended) => {
@@ -138,6 +149,7 @@ impl Session {
             ("failed", all.failed, sums.failed),
             ("refused and overtaken", all.refused + all.overtaken, sums.refused + sums.overtaken),
             ("replayed", all.replayed, sums.replayed),
+            ("sent again", all.replayed, sums.sent_again),
             ("opened", all.opened, sums.opened),
             ("ended", all.ended, sums.ended),
             ("save_failed", all.save_failed, sums.save_failed),
@@ -170,6 +182,7 @@ impl Invariant for Told {
             What::State(state) => session.state = Some(*state),
             What::Watched(state) => session.watched = Some(*state),
             What::Counted(counters) => session.counted = Some(*counters),
+            What::Sent { attempt: 2, .. } => session.sums.sent_again += 1,
             What::Told(event) => return session.event(event, &self.rules),
             What::Settled { outcome: Err(ErrorKind::QueueFull), .. } => session.sums.queue_full += 1,
             What::Settled { outcome: Err(ErrorKind::ExcessiveRefresh), .. } => session.sums.excessive += 1,

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use auth_core::{SessionState, Stamp};
+use auth_core::{Event, SessionState, Stamp};
 
 use super::Invariant;
 use super::cooling::Cooling;
-use super::known::{Known, STEP};
+use super::known::{Known, LAG, STEP, Session};
 use crate::simulation::asked::Call;
 use crate::simulation::plan::Plan;
 use crate::simulation::record::{Moment, Token, What};
@@ -21,6 +21,20 @@ pub(super) struct GoodTokens {
 impl GoodTokens {
     pub(super) fn new(plan: &Plan) -> Self {
         Self { known: Known::new(plan), newest: HashMap::new() }
+    }
+
+    /// What another has put into the store is in force.
+    fn adopted(&self, moment: &Moment, flight: u64) -> Result<(), String> {
+        let found = self.known.session(moment.process).filter(|session| !session.disturbed);
+        let Some(token) = found.and_then(Session::found) else { return Ok(()) };
+        let life = self.known.life(moment.process, token);
+        if life.is_some_and(|life| life.is_surely_expired(moment.at.saturating_sub(LAG))) {
+            return Err(format!(
+                "flight {flight} took access token {} over, which had expired",
+                token.number
+            ));
+        }
+        Ok(())
     }
 
     /// A first attempt, which has not waited in line.
@@ -68,6 +82,7 @@ impl Invariant for GoodTokens {
                     Ok(())
                 }
             }
+            What::Told(Event::Refreshed { adopted: true, flight, .. }) => self.adopted(moment, flight.get()),
             _ => Ok(()),
         };
         self.known.see(moment);

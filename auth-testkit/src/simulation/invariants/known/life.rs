@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::simulation::plan::SessionPlan;
-use crate::simulation::record::{Moment, Token, What};
+use crate::simulation::record::{Moment, StoreOp, StoreOutcome, Token, What};
 
 /// All tokens' lives.
 pub(super) struct Lives {
@@ -12,8 +12,10 @@ pub(super) struct Lives {
     refresh: HashMap<Token, Granted>,
     /// Who alone was given which token by the server. Others read it in the store.
     own: HashMap<Token, Option<u32>>,
-    /// Then the wall clock says nothing of what was stored.
+    /// Then the wall clock says little of what was stored.
     jumps: bool,
+    /// When it was read there last.
+    found: HashMap<(u32, Token), Duration>,
     margin: Duration,
     soft: Duration,
 }
@@ -64,12 +66,18 @@ impl Lives {
             refresh: HashMap::new(),
             own: HashMap::new(),
             jumps,
+            found: HashMap::new(),
             margin: rules.margin(),
             soft: rules.soft_window(),
         }
     }
 
     pub(super) fn see(&mut self, moment: &Moment) {
+        if let What::StoreEnded { op: StoreOp::Load, outcome: StoreOutcome::Done(Some(found)), .. } =
+            &moment.what
+        {
+            self.found.insert((moment.process, found.access), moment.at);
+        }
         if let What::Granted { pair, lives_s, refresh_lives_s } = &moment.what {
             grant(&mut self.access, pair.access, moment.at, *lives_s);
             self.owned(pair.access, moment.process);
@@ -82,13 +90,16 @@ impl Lives {
 
     pub(super) fn of(&self, process: u32, token: Token) -> Option<Life> {
         let granted = self.access.get(&token)?;
-        if self.jumps && self.own.get(&token) != Some(&Some(process)) {
-            return None;
-        }
         let (Some(shortest), Some(longest)) = (granted.shortest, granted.longest) else {
             return Some(Life { expires: None, soft: None, good: None });
         };
         let margin = |lives: Duration| self.margin.min(lives / 10);
+        if self.jumps && self.own.get(&token) != Some(&Some(process)) {
+            // No clock that jumps makes it live longer than it was granted for.
+            let found = self.found.get(&(process, token))?;
+            let expires = Some((Duration::ZERO, *found + longest));
+            return Some(Life { expires, soft: None, good: None });
+        }
         let window = |lives: Duration| self.soft.min(lives / 5);
         let expires = (granted.first + shortest - margin(shortest), granted.last + longest - margin(longest));
         // Chance makes the window shorter by up to a tenth.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use auth_core::Stamp;
 
 use crate::simulation::asked::Call;
-use crate::simulation::record::{Moment, Token, What};
+use crate::simulation::plan::Knows;
+use crate::simulation::record::{Moment, What};
 
 /// One call, from its first poll to its end.
 #[derive(Debug)]
@@ -28,7 +29,6 @@ pub(in super::super) struct Request {
 pub(in super::super) struct Sent {
     pub(in super::super) attempt: u8,
     pub(in super::super) stamp: Option<Stamp>,
-    pub(in super::super) token: Option<Token>,
 }
 
 /// What a moment is for a call.
@@ -43,8 +43,8 @@ pub(super) enum Change {
 pub(super) fn change(moment: &Moment) -> Option<(u32, Change)> {
     Some(match &moment.what {
         What::Submitted { request } => (*request, Change::Begins),
-        What::Sent { request, attempt, stamp, token, .. } => {
-            (*request, Change::Sent(Sent { attempt: *attempt, stamp: *stamp, token: *token }))
+        What::Sent { request, attempt, stamp, .. } => {
+            (*request, Change::Sent(Sent { attempt: *attempt, stamp: *stamp }))
         }
         What::Answered { request, status } => (*request, Change::Answered(*status)),
         What::Knew { request, stamp } => (*request, Change::Knew(*stamp)),
@@ -72,6 +72,12 @@ impl Request {
         if self.process == process {
             self.closed.get_or_insert(at);
         }
+    }
+
+    /// Whether it is a forced refresh by somebody who knows no older stamp than the newest.
+    pub(in super::super) fn is_forced(&self, newest: Option<Stamp>) -> bool {
+        let knows_newest = || newest.is_some_and(|newest| self.knew.is_none_or(|known| known >= newest));
+        matches!(self.call, Call::Refresh(knows) if knows == Knows::Nothing || knows_newest())
     }
 
     pub(in super::super) fn is_open(&self) -> bool {

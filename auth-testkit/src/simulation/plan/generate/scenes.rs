@@ -1,12 +1,14 @@
 //! Scenes that are aimed: each at one promise that chance alone would seldom put to the test.
 
+mod shared;
+
 use super::{Action, ApiFault, Elsewhere, Fate, Maker, RequestKind, StoreCall, StoreFault, TokenFault};
 
 const PLAIN: Action = Action::Request { kind: RequestKind::Plain, fate: Fate::Polled };
 
 impl Maker<'_> {
     pub(super) fn aimed(&mut self) {
-        match self.dice.below(12) {
+        match self.dice.below(16) {
             0 => self.storm(),
             1 => self.late_answers(),
             2 | 3 => self.near_expiry(),
@@ -17,6 +19,10 @@ impl Maker<'_> {
             8 => self.restart(),
             9 => self.standstills(),
             10 => self.forced(),
+            11 => self.worn_out(),
+            12 => self.first_tokens(),
+            13 => self.stolen(),
+            14 => self.lost_answers(),
             _ => self.side_by_side(),
         }
     }
@@ -303,34 +309,5 @@ impl Maker<'_> {
             self.add(after, process, who);
         }
         self.at += 1_000;
-    }
-
-    /// All processes find out at the same time.
-    fn side_by_side(&mut self) {
-        self.add(0, 0, Action::ExpireAccess);
-        if self.dice.once_in(3) {
-            self.add(1, 0, Action::RevokeRefresh);
-        }
-        let together = self.dice.pick(&[1, 30, 400]);
-        for process in 0..self.plan.session.processes {
-            for _ in 0..self.dice.between(1, 3) {
-                let after = 2 + self.dice.below(together);
-                self.add(after, process, PLAIN);
-            }
-            if self.dice.once_in(4) {
-                let fault = self.token_fault();
-                self.add(1, process, Action::NextToken(fault));
-            }
-            if self.dice.once_in(4) {
-                let fault = self.store_fault();
-                self.add(1, process, fault);
-            }
-        }
-        if self.dice.once_in(3) {
-            let (process, meanwhile) = (self.process(), self.meanwhile());
-            let after = 3 + self.dice.below(800);
-            self.add(after, process, meanwhile);
-        }
-        self.at += 800;
     }
 }
