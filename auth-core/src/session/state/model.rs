@@ -373,6 +373,8 @@ impl Model {
 
     fn end(&mut self, failure: Failure) -> Said {
         self.holder = Holder::Ended(failure.clone());
+        // What still flies for it brings nobody back.
+        self.lapsed = None;
         Said::End(failure)
     }
 
@@ -926,6 +928,7 @@ impl Sides {
                     self.model.take(id);
                     let failure = Failure::ended(EndReason::EndedElsewhere, None);
                     self.model.holder = Holder::Ended(failure.clone());
+                    self.model.lapsed = None;
                     Landed::Ended(failure)
                 } else {
                     Landed::Over
@@ -1008,6 +1011,7 @@ impl Sides {
                 }
                 Holder::Somebody(_) => {
                     self.model.holder = Holder::Ended(failure.clone());
+                    self.model.lapsed = None;
                     Landed::Ended(failure)
                 }
                 _ => Landed::Over,

@@ -481,6 +481,21 @@ fn a_flight_that_lapsed_with_a_call_under_way_may_make_it_again() {
 }
 
 #[test]
+fn a_lapsed_flight_does_not_bring_back_a_session_that_has_ended() {
+    let mut table = Table::fresh();
+    let lapsed = started(table.reject());
+    let later = NOW + table.policy.flight;
+    drop(table.state.expire(later, 0, &table.policy));
+    let error = Error::ended(EndReason::RefreshTokenExpired, None);
+    assert!(matches!(table.state.end(EndReason::RefreshTokenExpired, error), Decision::End(..)));
+
+    assert!(!table.state.is_current(&lapsed));
+    let (landing, _) = table.state.follow(&lapsed, candidate(1, None), &table.policy);
+    assert!(matches!(landing, Landing::Over));
+    assert!(matches!(table.state.session_state(), SessionState::Ended(_)));
+}
+
+#[test]
 fn a_late_answer_is_what_the_next_flight_presents() {
     let mut table = Table::fresh();
     let lapsed = started(table.reject());
