@@ -66,7 +66,7 @@ pub(super) struct NoFalseLogout {
     calls: HashMap<u32, Token>,
     /// Refresh tokens whose answer a process has lost; and who was refused one of them since.
     lost: HashSet<(u32, Token)>,
-    spent: HashSet<u32>,
+    spent: HashSet<(u32, u32)>,
 }
 
 impl NoFalseLogout {
@@ -85,7 +85,7 @@ impl NoFalseLogout {
         let Some(token) = self.calls.get(&call) else { return };
         self.refused.insert((process, token.sign_in));
         if why == Refusal::Reused && self.lost.contains(&(process, *token)) {
-            self.spent.insert(process);
+            self.spent.insert((process, token.sign_in));
         }
     }
 
@@ -112,7 +112,8 @@ impl NoFalseLogout {
         if good && !session.disturbed && reason != EndReason::EndedElsewhere {
             return Err(format!("the session ended ({reason}) though its access token was good"));
         }
-        if reason == EndReason::Rejected && self.spent.contains(&process) && !session.disturbed {
+        let lost = sign_in.is_some_and(|sign_in| self.spent.contains(&(process, sign_in)));
+        if reason == EndReason::Rejected && lost && !session.disturbed {
             return Err("the session ended as rejected, though it had lost the answer itself".to_owned());
         }
         Ok(())
@@ -130,7 +131,6 @@ impl Invariant for NoFalseLogout {
         match &moment.what {
             What::Presented { call, refresh } => drop(self.calls.insert(*call, *refresh)),
             What::Lost { call } => self.lost.extend(self.calls.get(call).map(|token| (process, *token))),
-            What::SignIn { .. } | What::SignOut => drop(self.spent.remove(&process)),
             What::Refused { call, why } => self.refused(process, *call, *why),
             What::Stored { pair: None } => drop(self.written_by.insert(process)),
             What::State(SessionState::Ended(reason)) => judged = self.ended(process, moment.at, *reason),

@@ -23,6 +23,8 @@ struct Session {
     unsaved: Option<Option<u32>>,
     /// The call that asks for first tokens, and the sign-in that it was granted.
     first: Option<(u32, Option<u32>)>,
+    /// Signed out.
+    out: bool,
     /// And nothing of it has been tried.
     due: bool,
     writing: bool,
@@ -40,7 +42,7 @@ impl UnderLock {
 impl Session {
     fn identity(&mut self, sign_in: Option<u32>) {
         (self.unsaved, self.first) = (Some(sign_in), None);
-        self.due = !self.writing;
+        (self.due, self.out) = (!self.writing, sign_in.is_none());
     }
 
     fn written(&mut self, sign_in: Option<u32>, outcome: StoreOutcome) {
@@ -50,13 +52,15 @@ impl Session {
         }
     }
 
-    fn writes(&mut self, locked: bool) -> Result<(), &'static str> {
+    fn writes(&mut self, locked: bool, op: StoreOp) -> Result<(), &'static str> {
         (self.writing, self.due) = (true, false);
         match (locked, self.holds) {
             _ if self.disturbed => Ok(()),
             (true, _) => Ok(()),
             (false, true) => Err("wrote outside of the lock that it has"),
             (false, false) if !self.refused => Err("wrote without the lock, and had not asked for it"),
+            // However often.
+            (false, false) if self.out && op == StoreOp::Clear => Ok(()),
             (false, false) if self.unsaved.is_none() => {
                 Err("wrote what a refresh had brought without the lock")
             }
@@ -79,8 +83,8 @@ impl Session {
                     return Err("gave the lock back before a sign-in or a sign-out was written under it");
                 }
             }
-            What::StoreBegan { op: StoreOp::Save { .. } | StoreOp::Clear, locked, .. } => {
-                return self.writes(*locked);
+            What::StoreBegan { op: op @ (StoreOp::Save { .. } | StoreOp::Clear), locked, .. } => {
+                return self.writes(*locked, *op);
             }
             What::StoreEnded { op: StoreOp::Lock, outcome, .. } => {
                 self.holds = matches!(outcome, StoreOutcome::Done(_));

@@ -73,6 +73,8 @@ impl Invariant for SavedFirst {
                 (_, StoreOutcome::Failed | StoreOutcome::Conflict | StoreOutcome::Dropped) => {
                     self.forget(process);
                 }
+                // Whoever has emptied it comes first.
+                (StoreOp::Load, StoreOutcome::Done(None)) => self.forget(process),
                 // Somebody else has saved it there.
                 (StoreOp::Load, StoreOutcome::Done(Some(found))) => {
                     self.known.insert((process, found.access));
@@ -82,7 +84,8 @@ impl Invariant for SavedFirst {
                     {
                         who.push(found.access.sign_in);
                     }
-                    self.unsaved.remove(&(process, found.access));
+                    // Or has written something else, which comes first.
+                    self.forget(process);
                 }
                 _ => {}
             },

@@ -98,7 +98,9 @@ impl Invariant for Tries {
                     session.saved = Some(pair.access);
                 }
             }
-            What::StoreEnded { op: StoreOp::Clear, outcome, .. } => session.write(*outcome, moment.at),
+            What::StoreEnded { op: StoreOp::Load, outcome: StoreOutcome::Done(Some(found)), .. } => {
+                session.saved = Some(found.access)
+            }
             What::Told(event) if !session.disturbed => return session.told(event, &self.rules),
             _ => {}
         }
