@@ -9,7 +9,7 @@ mod overview;
 mod page;
 mod say;
 #[cfg(test)]
-mod scenes;
+pub(super) mod scenes;
 mod text;
 
 use super::run::Run;

@@ -90,8 +90,9 @@ impl NoFalseLogout {
     }
 
     fn ended(&self, process: u32, at: Duration, reason: EndReason) -> Result<(), String> {
-        let Some(session) = self.known.session(process) else { return Ok(()) };
-        let sign_in = session.token.filter(|_| !session.doubtful).map(|token| token.sign_in);
+        let session = self.known.session(process);
+        let sure = session.filter(|session| !session.doubtful);
+        let sign_in = sure.and_then(|session| session.token).map(|token| token.sign_in);
         let refused = match sign_in {
             Some(sign_in) => self.refused.contains(&(process, sign_in)),
             None => self.refused.iter().any(|(other, _)| *other == process),
@@ -107,6 +108,7 @@ impl NoFalseLogout {
         if wrong {
             return Err(format!("the session ended ({reason}), and nobody had ended it"));
         }
+        let Some(session) = session else { return Ok(()) };
         let life = self.known.newest_life(process);
         let good = life.is_some_and(|life| life.is_surely_good(at)) && !session.is_rejected();
         if good && !session.disturbed && reason != EndReason::EndedElsewhere {
