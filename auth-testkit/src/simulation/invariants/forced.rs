@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use auth_core::{Event, SessionState};
+use auth_core::{ErrorKind, Event, SessionState};
 
 use super::Invariant;
 use super::cooling::Cooling;
@@ -69,6 +69,21 @@ impl Wishes {
         helps && !born && !lasts && !flew && can
     }
 
+    /// Whether the session has found a newer pair of its sign-in that it does not use.
+    fn had_better(&self, moment: &Moment) -> bool {
+        let process = moment.process;
+        let Some(session) = self.known.session(process).filter(|session| !session.disturbed) else {
+            return false;
+        };
+        let (Some(token), Some(found), false) = (session.token, session.found(), session.doubtful) else {
+            return false;
+        };
+        let good = self.known.life(process, found).is_some_and(|life| life.is_surely_good(moment.at));
+        // Its own may not be used: where it could not be saved.
+        let others = !session.was_given(found);
+        others && good && found.sign_in == token.sign_in && found.number > token.number
+    }
+
     fn settled(&mut self, moment: &Moment, number: u32) {
         let (Some(request), Some(session)) = (self.known.request(number), self.known.session(moment.process))
         else {
@@ -109,6 +124,11 @@ impl Wishes {
             What::Handed { request, token } if self.is_short(process, *request, *token, moment.at) => {
                 self.short.push((moment.at + LAG, process, *request, *token));
                 Ok(())
+            }
+            What::Told(Event::RefreshFailed { flight, error, .. })
+                if error.kind() == ErrorKind::RefreshUnavailable && self.had_better(moment) =>
+            {
+                Err(format!("flight {flight} failed though it had found a good pair in the store"))
             }
             What::Told(Event::Loaded { signed_in: false }) if self.loaded.get(&process) != Some(&true) => {
                 Err("the store was told to be empty, and nobody had seen that".to_owned())

@@ -25,8 +25,13 @@ pub(super) struct LooksFirst {
 struct Session {
     disturbed: bool,
     flight: Flight,
-    granted: Option<Pair>,
+    /// Every pair that it was given.
+    granted: HashSet<Pair>,
     found: Option<Pair>,
+    /// What it had found when it ended.
+    dead: Option<Option<Pair>>,
+    /// Who is signed in, as far as it has told.
+    identity: Option<u32>,
     /// A sign-in or a sign-out wins over whatever is there, until it has been written.
     unsaved: Option<Option<u32>>,
     /// When it signed in last.
@@ -90,6 +95,20 @@ impl Session {
         }
     }
 
+    /// Notes what it has when it ends.
+    fn turns(&mut self, state: SessionState) {
+        let ended = matches!(state, SessionState::Ended(_));
+        self.dead = ended.then_some(self.found);
+    }
+
+    /// Whether the sign-in that it says to follow is the one that it has; and is it from then on.
+    fn follows_itself(&mut self, at: Duration) -> bool {
+        let found = self.found.map(|pair| pair.access.sign_in);
+        let same = found.is_some() && found == self.identity && at > self.signed_in + LAG && !self.disturbed;
+        self.identity = found.or(self.identity);
+        same
+    }
+
     fn written(&mut self, sign_in: Option<u32>, outcome: StoreOutcome) {
         if matches!(outcome, StoreOutcome::Done(_)) && self.unsaved == Some(sign_in) {
             self.unsaved = None;
@@ -130,7 +149,8 @@ impl LooksFirst {
                 ))
             }
             (Some(before), None) => {
-                let own = [session.granted, session.found].contains(&Some(before));
+                let own = session.granted.contains(&before)
+                    || session.dead.unwrap_or(session.found) == Some(before);
                 if own {
                     Ok(())
                 } else {
@@ -154,6 +174,9 @@ impl Invariant for LooksFirst {
     fn see(&mut self, moment: &Moment) -> Result<(), String> {
         let process = moment.process;
         let session = self.sessions.entry(process).or_default();
+        if let What::State(state) = &moment.what {
+            session.turns(*state);
+        }
         match &moment.what {
             What::Stored { pair } => return self.stored(process, *pair),
             _ if process == OUTSIDE => {}
@@ -164,13 +187,15 @@ impl Invariant for LooksFirst {
             ) if !session.disturbed => session.ends(self.rules.is_shared())?,
             What::SignIn { token } => {
                 (session.unsaved, session.first) = (Some(Some(token.sign_in)), None);
+                session.identity = Some(token.sign_in);
                 session.signed_in = moment.at;
             }
             What::SignOut => {
                 (session.unsaved, session.out, session.first) = (Some(None), true, None);
+                session.identity = None;
             }
             What::StoreBegan { op: StoreOp::Save { .. }, .. } => session.out = false,
-            What::Granted { pair, .. } => session.granted = Some(*pair),
+            What::Granted { pair, .. } => drop(session.granted.insert(*pair)),
             What::StoreEnded { op: StoreOp::Load, outcome, .. } => session.load(*outcome),
             What::StoreEnded { op: StoreOp::Save { pair }, outcome, .. } => {
                 session.flight.saved.extend(pair.refresh);
@@ -213,6 +238,12 @@ impl Invariant for LooksFirst {
                         "flight {flight} could not have the lock, and did not look at the store"
                     ));
                 }
+            }
+            What::Told(Event::Loaded { signed_in: true }) => {
+                session.identity = session.found.map(|pair| pair.access.sign_in);
+            }
+            What::Told(Event::IdentityChanged { .. }) if session.follows_itself(moment.at) => {
+                return Err("another sign-in was followed that was none".to_owned());
             }
             What::Told(Event::IdentityChanged { .. })
                 if matches!(session.unsaved, Some(Some(_))) && moment.at > session.signed_in + LAG =>

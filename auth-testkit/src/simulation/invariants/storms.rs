@@ -7,7 +7,7 @@ use auth_core::{Cause, Event};
 
 use super::Invariant;
 use super::cooling::Cooling;
-use super::known::LAG;
+use super::known::{LAG, STEP};
 use crate::simulation::plan::{Plan, SessionPlan};
 use crate::simulation::record::{Moment, What};
 
@@ -19,6 +19,9 @@ pub(super) struct Restraint {
     disturbed: Vec<u32>,
     /// When the refreshes were told that a rejection had started, in each session's epoch.
     rejected: HashMap<u32, VecDeque<Duration>>,
+    /// Calls for first tokens; and when one was answered with a no.
+    first: HashMap<u32, u32>,
+    refused: HashMap<u32, Duration>,
 }
 
 const WINDOW: Duration = Duration::from_secs(30);
@@ -30,6 +33,8 @@ impl Restraint {
             cooling: Cooling::new(plan),
             disturbed: Vec::new(),
             rejected: HashMap::new(),
+            first: HashMap::new(),
+            refused: HashMap::new(),
         }
     }
 
@@ -67,6 +72,21 @@ impl Invariant for Restraint {
             }
             What::Told(Event::SignedIn { .. } | Event::SignedOut { .. } | Event::IdentityChanged { .. }) => {
                 drop(self.rejected.remove(&process))
+            }
+            What::SignIn { .. } | What::SignOut => drop(self.refused.remove(&process)),
+            What::Acquiring { call } => {
+                self.first.insert(*call, process);
+                let cooldown = self.rules.cooldown() * 8 / 10;
+                let early =
+                    self.refused.get(&process).is_some_and(|then| moment.at + STEP < *then + cooldown);
+                if early && !self.disturbed.contains(&process) {
+                    return Err(format!(
+                        "call {call} asked for first tokens, and the last had just been refused"
+                    ));
+                }
+            }
+            What::Failed { call, status: Some(400) } if self.first.contains_key(call) => {
+                self.refused.insert(process, moment.at);
             }
             What::Stopped { .. } => self.disturbed.push(process),
             _ => {}

@@ -82,6 +82,14 @@ impl Invariant for GoodTokens {
                     Ok(())
                 }
             }
+            What::State(SessionState::Draining)
+                if self
+                    .known
+                    .newest_life(moment.process)
+                    .is_some_and(|life| life.is_surely_expired(moment.at.saturating_sub(STEP))) =>
+            {
+                Err("a token that has expired stays in use".to_owned())
+            }
             What::Told(Event::Refreshed { adopted: true, flight, .. }) => self.adopted(moment, flight.get()),
             _ => Ok(()),
         };

@@ -252,7 +252,7 @@ impl Maker<'_> {
         let fault =
             self.dice.pick(&[StoreFault::Fails, StoreFault::Fails, StoreFault::Slow(100), StoreFault::Hangs]);
         let on = self.dice.pick(&[StoreCall::Load, StoreCall::Load, StoreCall::Any, StoreCall::Lock]);
-        for _ in 0..self.dice.below(3) {
+        for _ in 0..self.dice.below(4) {
             self.add(51, process, Action::NextStore { on, fault });
         }
         if self.dice.once_in(3) {

@@ -32,7 +32,8 @@ impl Maker<'_> {
         self.add(0, 0, Action::SignOut);
         self.add(40, process, Action::Kill);
         for _ in 0..self.dice.below(4) {
-            let fault = self.token_fault();
+            let chance = self.token_fault();
+            let fault = self.dice.pick(&[chance, TokenFault::InvalidClient]);
             self.add(50, process, Action::NextToken(fault));
         }
         if self.dice.once_in(2) {
