@@ -6,7 +6,7 @@ use auth_core::{Cause, Counters, EndReason, ErrorKind, Event, SessionState, Stam
 
 use super::super::{answers, endings, forced, needless, road, telling, valid};
 use super::story::{Story, store_error};
-use super::token;
+use super::{pair, token};
 use crate::simulation::plan::{Action, Fate, Knows, RequestKind};
 use crate::simulation::record::{Refusal, What};
 
@@ -278,4 +278,43 @@ fn events_come_in_an_order_that_makes_sense() {
     assert!(breaks(Story::signed_in().starts(Cause::Forced).told(unsaved.clone())));
     let strict = Story::signed_in().starts(Cause::Forced).told(unsaved);
     assert!(!breaks(strict.rules(|plan| plan.session.fail_unsaved = true)));
+}
+
+/// A refresh of another's, taken over from the store.
+fn adopted(story: Story) -> Story {
+    let (flight, stamp) = (story.flight(), Stamp { epoch: 1, generation: 1 });
+    let (cause, took) = (Cause::Rejected, Duration::ZERO);
+    let event = Event::Refreshed { flight, stamp, adopted: true, unchanged: false, cause, waiters: 0, took };
+    story.add(What::State(SessionState::Active)).told(event)
+}
+
+#[test]
+fn what_has_expired_is_not_taken_over_nor_kept() {
+    let breaks = |story: Story| story.breaks(valid::GoodTokens::new);
+    let takes = |ms| breaks(adopted(Story::signed_in().starts(Cause::Rejected).at(ms).found(Some(1))));
+    let drains = |ms| breaks(Story::signed_in().at(ms).add(What::State(SessionState::Draining)));
+
+    assert!(takes(96_000));
+    assert!(!takes(90_000));
+    assert!(drains(96_000));
+    assert!(!drains(90_000));
+}
+
+#[test]
+fn nobody_fails_where_the_store_holds_a_good_pair() {
+    let fails = |given| {
+        let granted = What::Granted { pair: pair(3, 4), lives_s: Some(100), refresh_lives_s: None };
+        let story = Story::signed_in().starts(Cause::Rejected).by(if given { 0 } else { 1 }, granted);
+        story.found(Some(3)).fails(Cause::Rejected).breaks(forced::Wishes::new)
+    };
+
+    assert!(fails(false));
+    assert!(!fails(true), "its own, which could not be saved");
+    assert!(
+        !Story::signed_in()
+            .starts(Cause::Rejected)
+            .found(Some(1))
+            .fails(Cause::Rejected)
+            .breaks(forced::Wishes::new)
+    );
 }

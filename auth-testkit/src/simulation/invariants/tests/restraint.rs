@@ -103,3 +103,15 @@ fn an_idle_session_does_not_rest_with_a_token_that_has_expired() {
     let counted = What::Counted(auth_core::Counters::default());
     assert!(!ended.sent(1, 1, 0, token(1)).add(counted).breaks(idle::NeverStale::new));
 }
+
+#[test]
+fn who_was_refused_first_tokens_does_not_ask_again_at_once() {
+    let again = |ms: u64| {
+        let refused = What::Failed { call: 1, status: Some(400) };
+        let story = Story::new().add(What::Acquiring { call: 1 }).add(refused);
+        story.at(ms).add(What::Acquiring { call: 2 }).breaks(storms::Restraint::new)
+    };
+
+    assert!(again(700));
+    assert!(!again(900));
+}

@@ -2,11 +2,11 @@
 
 use auth_core::{Cause, EndReason, Event, SessionState};
 
-use super::super::{locking, looking, revoking, trying};
+use super::super::{locking, looking, order, revoking, saving, trying};
 use super::story::{Story, store_error};
 use super::{pair, token};
 use crate::simulation::plan::Plan;
-use crate::simulation::record::{Refusal, StoreOp, StoreOutcome, Token, What};
+use crate::simulation::record::{Pair, Refusal, StoreOp, StoreOutcome, Token, What};
 
 fn shared(plan: &mut Plan) {
     plan.session.shared = true;
@@ -192,4 +192,58 @@ fn first_tokens_that_nobody_wants_any_more_are_offered_too() {
 
     assert!(!acquired(&[What::State(SessionState::Active)]));
     assert!(acquired(&[What::SignIn { token: Token { number: 7, sign_in: 2 } }]));
+}
+
+#[test]
+fn who_has_ended_clears_what_it_had_and_nothing_else() {
+    let clears = |there| {
+        let stored = |access: u32| What::Stored { pair: Some(pair(access, access + 1)) };
+        let own = StoreOp::Save { pair: pair(1, 2) };
+        let story = Story::signed_in().add(stored(1)).ended(1, own, DONE).by(1, stored(there));
+        let ended = story.add(What::State(SessionState::Ended(EndReason::RefreshTokenExpired)));
+        ended.found(Some(there)).add(What::Stored { pair: None }).breaks(looking::LooksFirst::new)
+    };
+
+    assert!(!clears(1));
+    assert!(clears(3), "another's, which it has only read");
+}
+
+#[test]
+fn nobody_follows_the_sign_in_that_it_has() {
+    let follows = |found: Option<u32>| {
+        let own = StoreOp::Save { pair: pair(1, 2) };
+        let other = Token { number: 7, sign_in: 2 };
+        let there = found.map_or(pair(1, 2), |_| Pair { access: other, refresh: None });
+        let story = Story::signed_in().ended(1, own, DONE).at(500);
+        let story = story.ended(2, StoreOp::Load, StoreOutcome::Done(Some(there)));
+        story.told(Event::IdentityChanged { epoch: 2 }).breaks(looking::LooksFirst::new)
+    };
+
+    assert!(follows(None));
+    assert!(!follows(Some(7)));
+}
+
+#[test]
+fn the_lock_is_kept_until_the_new_pair_is_saved() {
+    let breaks = |story: Story| story.breaks(|_| saving::SavedFirst::default());
+    let delivered = || {
+        let exchanged = What::Exchanged { call: 1, access: token(3), refresh: token(4) };
+        Story::signed_in().add(exchanged).add(What::Delivered { call: 1 })
+    };
+
+    assert!(breaks(delivered().add(What::Unlocked)));
+    assert!(!breaks(delivered().ended(2, save(), StoreOutcome::Failed).add(What::Unlocked)));
+    assert!(!breaks(delivered().add(What::SignOut).add(What::Unlocked)), "it is nobody's");
+}
+
+#[test]
+fn a_queue_waits_for_as_long_as_its_patience_is() {
+    let opens = |ms: u64| {
+        let story = Story::signed_in().starts(Cause::Rejected).publishes(Cause::Rejected, 1, 2);
+        let event = Event::QueueOpened { flight: story.flight() };
+        story.at(10 + ms).told(event).breaks(order::Patience::new)
+    };
+
+    assert!(opens(300));
+    assert!(!opens(460));
 }

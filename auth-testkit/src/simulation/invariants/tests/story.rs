@@ -69,6 +69,12 @@ impl Story {
         self
     }
 
+    /// The same in another process.
+    pub(super) fn by(mut self, process: u32, what: What) -> Self {
+        self.moments.push(Moment { at: self.at, process, what });
+        self
+    }
+
     pub(super) fn told(self, event: Event) -> Self {
         self.add(What::Told(event))
     }
