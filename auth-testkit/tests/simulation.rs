@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use auth_core::{Fault, Session};
 use auth_testkit::simulation::{
@@ -137,6 +138,16 @@ fn users_add_invariants_of_their_own() {
     let panic = std::panic::catch_unwind(AssertUnwindSafe(|| report.assert())).unwrap_err();
     let said = panic.downcast_ref::<String>().unwrap();
     assert!(said.contains("at-most-two") && said.contains("\"steps\""), "{said}");
+}
+
+#[test]
+fn an_invariant_can_be_left_out() {
+    let impatient = Simulation::new()
+        .session(|parts| parts.builder(parts.refresher()).cooldown(Duration::ZERO, Duration::ZERO));
+
+    let found = first_failure(&impatient, 0..1_000).unwrap().violation.unwrap();
+    assert_eq!(found.invariant, "no-storm");
+    assert!(first_failure(&impatient.without("no-storm"), 0..200).is_none());
 }
 
 /// What a world does is what its plan says: one sign-in, one expired token, three requests, one refresh.

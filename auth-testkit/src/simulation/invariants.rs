@@ -84,7 +84,12 @@ pub(super) struct Watch {
 type Broken = (String, String);
 
 impl Watch {
-    pub(super) fn new(plan: &Plan, more: impl Iterator<Item = Box<dyn Invariant>>) -> Self {
+    /// All but those of these names, and more.
+    pub(super) fn new(
+        plan: &Plan,
+        without: &[String],
+        more: impl Iterator<Item = Box<dyn Invariant>>,
+    ) -> Self {
         let mut all: Vec<Box<dyn Invariant>> = vec![
             Box::<refreshing::OneFlight>::default(),
             Box::<refreshing::NoReuse>::default(),
@@ -113,6 +118,7 @@ impl Watch {
             Box::new(trying::Tries::new(plan)),
             Box::new(forced::Wishes::new(plan)),
         ];
+        all.retain(|invariant| !without.iter().any(|name| name == invariant.name()));
         all.extend(more);
         Self { all, must_succeed: Vec::new() }
     }

@@ -71,7 +71,7 @@ impl Invariant for Restraint {
                 self.rejected.entry(process).or_default().push_back(moment.at);
             }
             What::Told(Event::SignedIn { .. } | Event::SignedOut { .. } | Event::IdentityChanged { .. }) => {
-                drop(self.rejected.remove(&process))
+                drop(self.rejected.remove(&process));
             }
             What::SignIn { .. } | What::SignOut => drop(self.refused.remove(&process)),
             What::Acquiring { call } => {

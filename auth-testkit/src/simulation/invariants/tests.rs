@@ -8,6 +8,7 @@ mod decisions;
 mod restraint;
 mod store;
 mod story;
+mod telling;
 
 use super::{Invariant, Watch, endings, identity, order, refreshing, saving, settling};
 use crate::simulation::plan::Plan;
@@ -203,7 +204,7 @@ fn nobody_is_signed_out_without_a_reason() {
 
 #[test]
 fn panics_are_noticed() {
-    let mut watch = Watch::new(&Plan::from_seed(0), std::iter::empty());
+    let mut watch = Watch::new(&Plan::from_seed(0), &[], std::iter::empty());
     assert_eq!(watch.at_rest(1).unwrap_err().0, "no-panic");
     assert_eq!(watch.left_behind(1).unwrap_err().0, "nothing-left");
     assert!(watch.left_behind(0).is_ok());
@@ -211,7 +212,7 @@ fn panics_are_noticed() {
 
 #[test]
 fn who_signs_in_anew_gets_an_answer() {
-    let mut watch = Watch::new(&Plan::from_seed(0), std::iter::empty());
+    let mut watch = Watch::new(&Plan::from_seed(0), &[], std::iter::empty());
     watch.must_succeed(1);
     let what = What::Settled { request: 1, outcome: Ok(401), instead_of: None };
     let violation = watch.see(&Moment { at: Duration::ZERO, process: 0, what }).unwrap_err();

@@ -54,10 +54,10 @@ impl Session {
             Event::SaveFailed { .. } if self.due && self.unlocked => {
                 return Err("a sign-in or a sign-out was given up for want of the lock".to_owned());
             }
-            Event::Refreshed { flight, adopted: false, .. } if rules.fail_unsaved => {
-                if self.granted.is_some() && self.granted != self.saved {
-                    return Err(format!("the tokens of flight {flight} are in use, and were not saved"));
-                }
+            Event::Refreshed { flight, adopted: false, .. }
+                if rules.fail_unsaved && self.granted.is_some() && self.granted != self.saved =>
+            {
+                return Err(format!("the tokens of flight {flight} are in use, and were not saved"));
             }
             _ => {}
         }
@@ -79,7 +79,7 @@ impl Invariant for Tries {
             What::Stopped { .. } => session.disturbed = true,
             What::Killed => drop(self.sessions.remove(&moment.process)),
             What::SignIn { .. } | What::SignOut => {
-                (session.due, session.asked, session.unlocked) = (true, false, false)
+                (session.due, session.asked, session.unlocked) = (true, false, false);
             }
             What::State(SessionState::Ended(reason)) => session.ended = *reason != EndReason::EndedElsewhere,
             What::State(_) => session.ended = false,
@@ -99,7 +99,7 @@ impl Invariant for Tries {
                 }
             }
             What::StoreEnded { op: StoreOp::Load, outcome: StoreOutcome::Done(Some(found)), .. } => {
-                session.saved = Some(found.access)
+                session.saved = Some(found.access);
             }
             What::Told(event) if !session.disturbed => return session.told(event, &self.rules),
             _ => {}

@@ -159,10 +159,10 @@ impl NobodyWaits {
                     self.next = Some(*request);
                 }
             }
-            What::Sent { attempt: 1, place: None, stamp: Some(stamp), .. } => {
-                if self.is_soft(process, *stamp, at) {
-                    self.due.insert(process, at);
-                }
+            What::Sent { attempt: 1, place: None, stamp: Some(stamp), .. }
+                if self.is_soft(process, *stamp, at) =>
+            {
+                self.due.insert(process, at);
             }
             _ => {}
         }

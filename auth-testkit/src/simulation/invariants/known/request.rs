@@ -32,6 +32,7 @@ pub(in super::super) struct Sent {
 }
 
 /// What a moment is for a call.
+#[derive(Clone, Copy)]
 pub(super) enum Change {
     Begins,
     Sent(Sent),
