@@ -50,7 +50,11 @@ fn every_planted_fault_is_found_as_what_it_is() {
         }
     };
     for fault in Fault::ALL {
-        let run = first_failure(&broken(fault), 0..1_000).unwrap_or_else(|| panic!("{fault} was not found"));
+        // What follows from it may show earlier: here it is to be found as what it is.
+        let simulation = ["told-as-it-is", "no-needless-refresh", "nobody-waits"]
+            .into_iter()
+            .fold(broken(fault), Simulation::without);
+        let run = first_failure(&simulation, 0..1_000).unwrap_or_else(|| panic!("{fault} was not found"));
 
         let violation = run.violation.unwrap();
         assert!(found_as(fault).contains(&&*violation.invariant), "{fault} was found as {violation}");
