@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use auth_core::{BoxFuture, Error};
 
 use super::plan::Fate;
-use super::record::{What, texts_of};
+use super::record::What;
 use super::secret;
 use super::universe::Universe;
 
@@ -47,7 +47,7 @@ impl Guest {
 
     fn settle(&self, outcome: &Outcome) {
         if let Err(error) = outcome
-            && secret::is_in(&texts_of(error))
+            && secret::is_in(&secret::texts_of(error))
         {
             self.record(What::Leaked(format!("the error of request {}", self.number)));
         }

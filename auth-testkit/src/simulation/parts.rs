@@ -1,5 +1,6 @@
 //! Parts: what one process of the simulated world has to build its session from.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,9 @@ use auth_core::{
 use http::{HeaderName, HeaderValue, Request, Uri, request, response};
 
 use super::plan::SessionPlan;
+use super::record::What;
 use super::runtime::SimulatedRuntime;
+use super::secret;
 use super::store::SimulatedStore;
 use super::transport::{FIRST_TOKENS, REVOKE_URL, SimulatedTransport, TOKEN_URL};
 use super::universe::{Universe, Who};
@@ -18,12 +21,13 @@ use super::universe::{Universe, Who};
 /// What one process of the simulated world has to build its session from.
 ///
 /// [`builder`](Self::builder) is all that most need: a session builder with everything in it but what is yours.
-#[derive(Debug)]
 pub struct Parts {
     pub(crate) runtime: SimulatedRuntime,
     pub(crate) transport: SimulatedTransport,
     pub(crate) store: SimulatedStore,
     pub(crate) plan: SessionPlan,
+    universe: Arc<Universe>,
+    process: u32,
 }
 
 impl Parts {
@@ -33,6 +37,8 @@ impl Parts {
             transport: SimulatedTransport::new(universe, who),
             store: SimulatedStore::new(universe, who, plan.is_shared()),
             plan: plan.clone(),
+            universe: Arc::clone(universe),
+            process: who.process,
         }
     }
 
@@ -65,6 +71,8 @@ impl Parts {
         let persist_failure =
             if self.plan.fail_unsaved { PersistFailure::Fail } else { PersistFailure::Continue };
         let order = if self.plan.unordered { ReplayOrder::Unordered } else { ReplayOrder::Fifo };
+        self.universe.record(self.process, What::Built);
+        let refresher = Seen { refresher, universe: Arc::clone(&self.universe), process: self.process };
         let mut builder = Session::builder(refresher)
             .store(self.store())
             .runtime(self.runtime())
@@ -84,6 +92,15 @@ impl Parts {
             builder = builder.refresh_while_idle();
         }
         builder
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("process", &self.process)
+            .field("plan", &self.plan)
+            .finish_non_exhaustive()
     }
 }
 
@@ -125,6 +142,35 @@ impl Refresher for FormRefresher {
             let form = format!("token={}", token.reveal());
             let _ = self.transport.send(Self::form(REVOKE_URL, form)).await;
         }
+    }
+}
+
+/// A refresher of whom the record has what it is offered for revocation.
+struct Seen<R> {
+    refresher: R,
+    universe: Arc<Universe>,
+    process: u32,
+}
+
+#[async_trait]
+impl<R: Refresher> Refresher for Seen<R> {
+    async fn refresh(&self, current: &Tokens) -> Result<Tokens, RefreshError> {
+        self.refresher.refresh(current).await
+    }
+
+    fn can_refresh(&self, current: &Tokens) -> bool {
+        self.refresher.can_refresh(current)
+    }
+
+    async fn acquire(&self) -> Result<Option<Tokens>, RefreshError> {
+        self.refresher.acquire().await
+    }
+
+    async fn revoke(&self, tokens: &Tokens) {
+        if let Some(refresh) = tokens.refresh_token().and_then(|token| secret::find(token.reveal())) {
+            self.universe.record(self.process, What::Offered { refresh });
+        }
+        self.refresher.revoke(tokens).await;
     }
 }
 

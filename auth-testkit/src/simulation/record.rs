@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use auth_core::{Counters, Error, ErrorKind, Event, SessionState, Stamp};
+use auth_core::{Counters, ErrorKind, Event, SessionState, Stamp};
 
 /// A run, moment by moment.
 #[derive(Clone, Debug, Default)]
@@ -174,7 +174,15 @@ pub enum What {
         /// Which call.
         call: u32,
     },
-    /// A pair was offered for revocation.
+    /// The session is built with [`Parts::builder`](super::Parts::builder): from here on the record has what it offers for
+    /// revocation.
+    Built,
+    /// A pair was offered for revocation: `Refresher::revoke` was called.
+    Offered {
+        /// Its refresh token.
+        refresh: Token,
+    },
+    /// The authorization server was asked to revoke a pair, and has.
     Revoked {
         /// Its refresh token.
         refresh: Token,
@@ -288,15 +296,4 @@ impl Record {
     pub fn count(&self, kind: impl Fn(&What) -> bool) -> usize {
         self.moments.iter().filter(|moment| kind(&moment.what)).count()
     }
-}
-
-/// Every text by which an error shows itself.
-pub(crate) fn texts_of(error: &Error) -> String {
-    let mut text = format!("{error} {error:?}");
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(&format!(" {cause} {cause:?}"));
-        source = cause.source();
-    }
-    text
 }

@@ -13,7 +13,7 @@ use super::guest::{Guest, Outcome};
 use super::invariants::Watch;
 use super::parts::Parts;
 use super::plan::{Action, Fate, Knows, Plan, RequestKind};
-use super::record::{Record, What, texts_of};
+use super::record::{Record, What};
 use super::request;
 use super::run::{Run, Violation};
 use super::runtime::{SimulatedRuntime, Stopped};
@@ -439,7 +439,7 @@ fn told(universe: &Universe, process: u32, event: &Event) {
     };
     let mut text = format!("{event:?}");
     if let Some(error) = error {
-        text.push_str(&texts_of(error));
+        text.push_str(&secret::texts_of(error));
     }
     if secret::is_in(&text) {
         universe.record(process, What::Leaked("an event".to_owned()));

@@ -88,10 +88,13 @@ impl Invariant for OneIdentity {
                 return self.sent(moment.process, *request, *token);
             }
             What::Handed { request, token } => return self.sent(moment.process, *request, *token),
-            What::Revoked { refresh } => {
+            What::Offered { refresh } => {
                 let followed = session.found.iter().any(|found| *found != refresh.sign_in);
                 if !session.out && session.current == Some(refresh.sign_in) && !followed {
-                    return Err(format!("sign-in {} was revoked while it was in use", refresh.sign_in));
+                    return Err(format!(
+                        "sign-in {} was offered for revocation while it was in use",
+                        refresh.sign_in
+                    ));
                 }
             }
             _ => {}

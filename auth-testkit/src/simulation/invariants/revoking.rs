@@ -21,6 +21,8 @@ pub(super) struct Revoked {
     granted: HashMap<u32, u32>,
     /// Who was told in the refresh under way that the refresh token is dead.
     dead: HashSet<u32>,
+    /// Those of whom this is seen.
+    built: HashSet<u32>,
     /// First tokens that are about to be in force.
     acquired: HashMap<u32, u32>,
 }
@@ -38,20 +40,27 @@ impl Revoked {
             changes: HashMap::new(),
             granted: HashMap::new(),
             dead: HashSet::new(),
+            built: HashSet::new(),
             acquired: HashMap::new(),
+        }
+    }
+
+    fn owe(&mut self, process: u32, sign_in: u32, why: &'static str) {
+        if self.built.contains(&process) {
+            self.owed.insert((process, sign_in), why);
         }
     }
 
     fn identity(&mut self, process: u32, out: bool) {
         *self.changes.entry(process).or_default() += 1;
         if let Some(sign_in) = self.acquired.remove(&process) {
-            self.owed.insert((process, sign_in), TOO_LATE);
+            self.owe(process, sign_in, TOO_LATE);
         }
         let Some(session) = self.known.session(process) else { return };
         let dead = session.state == SessionState::Refreshing && self.dead.contains(&process);
         let known = session.token.filter(|_| out && session.is_in() && !session.doubtful && !dead);
         if let Some(token) = known {
-            self.owed.insert((process, token.sign_in), SIGNED_OUT);
+            self.owe(process, token.sign_in, SIGNED_OUT);
         }
     }
 
@@ -61,7 +70,7 @@ impl Revoked {
         let began = self.calls.remove(&call).or(first);
         let changes = self.changes.get(&process).copied().unwrap_or_default();
         if began.is_some_and(|began| began < changes) {
-            self.owed.insert((process, sign_in), TOO_LATE);
+            self.owe(process, sign_in, TOO_LATE);
         } else if first.is_some() {
             self.acquired.insert(process, sign_in);
         }
@@ -89,7 +98,8 @@ impl Invariant for Revoked {
                 self.owed.retain(|(other, _), _| *other != process);
             }
             What::State(SessionState::Refreshing) => drop(self.dead.remove(&process)),
-            What::Revoked { refresh } => drop(self.owed.remove(&(process, refresh.sign_in))),
+            What::Built => drop(self.built.insert(process)),
+            What::Offered { refresh } => drop(self.owed.remove(&(process, refresh.sign_in))),
             What::State(state) if *state != SessionState::Unknown => drop(self.acquired.remove(&process)),
             What::Killed => self.owed.retain(|(other, _), _| *other != process),
             _ => {}

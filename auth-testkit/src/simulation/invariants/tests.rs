@@ -152,10 +152,10 @@ fn nobody_goes_out_as_somebody_else() {
 
 #[test]
 fn a_pair_in_use_is_not_revoked() {
-    let signed_in = vec![What::SignIn { token: token(1) }, What::Revoked { refresh: token(2) }];
+    let signed_in = vec![What::SignIn { token: token(1) }, What::Offered { refresh: token(2) }];
     assert_eq!(judge(signed_in), "one-identity");
     assert_eq!(
-        judge(vec![What::SignIn { token: token(1) }, What::SignOut, What::Revoked { refresh: token(2) }]),
+        judge(vec![What::SignIn { token: token(1) }, What::SignOut, What::Offered { refresh: token(2) }]),
         ""
     );
 }

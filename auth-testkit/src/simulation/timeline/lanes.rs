@@ -180,6 +180,7 @@ impl Of {
             | What::Delivered { .. }
             | What::Lost { .. }
             | What::Abandoned { .. }
+            | What::Offered { .. }
             | What::Revoked { .. } => return Self::Endpoint,
             What::StoreBegan { .. } | What::StoreEnded { .. } | What::Unlocked | What::Stored { .. } => {
                 return Self::Store;

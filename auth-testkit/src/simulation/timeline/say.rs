@@ -148,6 +148,7 @@ pub(super) fn sentence(moment: &Moment, asked: &Asked) -> String {
         What::StoreEnded { call, op, outcome } => {
             format!("{} (call {call})", store_ended(*op, *outcome))
         }
+        What::Built => "is built with the world's parts".to_owned(),
         What::Stopped { whole: true } => "stands still".to_owned(),
         What::Stopped { whole: false } => "nobody drives its own tasks".to_owned(),
         What::GoesOn => "goes on".to_owned(),
@@ -202,6 +203,9 @@ fn endpoint(what: &What) -> String {
         What::Delivered { call } => format!("the answer arrives (call {call})"),
         What::Lost { call } => format!("the answer is lost, and with it what was granted (call {call})"),
         What::Abandoned { call } => format!("given up, nothing granted so far (call {call})"),
+        What::Offered { refresh } => {
+            format!("{} is offered for revocation", of(&self::refresh(*refresh), *refresh))
+        }
         What::Revoked { refresh } => format!("{} is revoked", of(&self::refresh(*refresh), *refresh)),
         other => format!("{other:?}"),
     }

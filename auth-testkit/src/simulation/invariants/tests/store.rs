@@ -162,7 +162,7 @@ fn what_must_be_saved_is_not_used_unsaved() {
 #[test]
 fn a_pair_that_is_nobodys_is_offered_for_revocation() {
     let breaks = |story: Story| story.breaks(revoking::Revoked::new);
-    let revoked = |number, sign_in| What::Revoked { refresh: Token { number, sign_in } };
+    let revoked = |number, sign_in| What::Offered { refresh: Token { number, sign_in } };
 
     let signed_out = || Story::signed_in().add(What::SignOut);
     assert!(breaks(signed_out()));
@@ -181,7 +181,7 @@ fn a_pair_that_is_nobodys_is_offered_for_revocation() {
 #[test]
 fn first_tokens_that_nobody_wants_any_more_are_offered_too() {
     let acquired = |meanwhile: &[What]| {
-        let mut story = Story::new().add(What::Acquiring { call: 1 });
+        let mut story = Story::new().add(What::Built).add(What::Acquiring { call: 1 });
         let exchanged = What::Exchanged { call: 1, access: token(1), refresh: token(2) };
         story = story.add(exchanged).add(What::Delivered { call: 1 });
         for what in meanwhile {

@@ -38,6 +38,7 @@ impl Story {
     pub(super) fn signed_in() -> Self {
         let granted = What::Granted { pair: pair(1, 2), lives_s: Some(100), refresh_lives_s: None };
         Self::new()
+            .add(What::Built)
             .add(What::SignIn { token: token(1) })
             .add(granted)
             .add(What::State(SessionState::Active))
