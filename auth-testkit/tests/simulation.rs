@@ -5,10 +5,13 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use auth_core::{Fault, Session};
-use auth_testkit::simulation::{
-    Action, Fate, Invariant, Moment, Plan, RequestKind, Run, Simulation, Step, What,
+use auth_core::{
+    Fault, RefreshError, Runtime as _, Session, TokenResponse, Tokens, Transport as _, refresher_fn,
 };
+use auth_testkit::simulation::{
+    Action, Fate, Invariant, Moment, Plan, RequestKind, Run, Simulation, Step, TOKEN_URL, What,
+};
+use http::Request;
 
 fn broken(fault: Fault) -> Simulation {
     Simulation::new().session(move |parts| parts.builder(parts.refresher()).plant(fault))
@@ -180,6 +183,27 @@ fn a_plan_written_by_hand_does_what_it_says() {
     let before_end = run.record.moments.iter().take_while(|moment| !matches!(moment.what, What::Healed));
     let exchanged = before_end.filter(|moment| matches!(moment.what, What::Exchanged { .. })).count();
     assert_eq!(exchanged, 1);
+}
+
+/// A refresher that an SDK brings: it neither acquires nor revokes.
+#[test]
+fn an_sdk_with_a_refresher_of_its_own_keeps_every_promise() {
+    let simulation = Simulation::new().session(|parts| {
+        let (transport, clock) = (parts.transport(), parts.runtime());
+        parts.builder(refresher_fn(move |current: Tokens| {
+            let (transport, clock) = (transport.clone(), clock.clone());
+            async move {
+                let token =
+                    current.refresh_token().ok_or_else(|| RefreshError::rejected("no refresh token"))?;
+                let form = format!("grant_type=refresh_token&refresh_token={}", token.reveal());
+                let request =
+                    Request::post(TOKEN_URL).body(form.into()).map_err(RefreshError::misconfigured)?;
+                TokenResponse::read(transport.send(request).await?, clock.now()).await
+            }
+        }))
+    });
+
+    simulation.seeds(0..1_000).assert();
 }
 
 /// A client whose store forgets is found out: its processes do not share what they should.
