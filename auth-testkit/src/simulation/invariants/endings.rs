@@ -133,6 +133,8 @@ impl Invariant for NoFalseLogout {
         match &moment.what {
             What::Presented { call, refresh } => drop(self.calls.insert(*call, *refresh)),
             What::Lost { call } => self.lost.extend(self.calls.get(call).map(|token| (process, *token))),
+            // With another pair that is over.
+            What::Told(Event::Refreshed { .. }) => self.spent.retain(|(other, _)| *other != process),
             What::Refused { call, why } => self.refused(process, *call, *why),
             What::Stored { pair: None } => drop(self.written_by.insert(process)),
             What::State(SessionState::Ended(reason)) => judged = self.ended(process, moment.at, *reason),

@@ -72,7 +72,7 @@ impl Session {
         match what {
             What::SignIn { token } => self.identity(Some(token.sign_in)),
             What::SignOut => self.identity(None),
-            What::Stopped { .. } => self.disturbed = true,
+            What::Stopped { .. } | What::Killed => self.disturbed = true,
             What::Presented { .. } | What::Acquiring { .. } if !self.holds && !self.disturbed => {
                 return Err("asked the token endpoint without the lock");
             }

@@ -51,6 +51,7 @@ struct Flight {
     saved: HashSet<Token>,
     /// The lock could not be had.
     unlocked: bool,
+    began: Duration,
     refused: HashSet<Token>,
     /// A load has ended since the last refusal.
     again: Option<Option<Pair>>,
@@ -181,7 +182,9 @@ impl Invariant for LooksFirst {
             What::Stored { pair } => return self.stored(process, *pair),
             _ if process == OUTSIDE => {}
             What::Stopped { .. } => session.disturbed = true,
-            What::State(SessionState::Refreshing) => session.flight = Flight::default(),
+            What::State(SessionState::Refreshing) => {
+                session.flight = Flight { began: moment.at, ..Flight::default() };
+            }
             What::State(
                 SessionState::Draining | SessionState::Ended(EndReason::Rejected | EndReason::AnswerLost),
             ) if !session.disturbed => session.ends(self.rules.is_shared())?,
@@ -233,7 +236,9 @@ impl Invariant for LooksFirst {
                 if error.kind() == ErrorKind::RefreshUnavailable && !session.disturbed =>
             {
                 let looked = session.flight.looked.is_some() || session.flight.failed;
-                if session.flight.unlocked && !looked {
+                // Unless it has run out of time before.
+                let late = moment.at > session.flight.began + Duration::from_secs(29);
+                if session.flight.unlocked && !looked && !late {
                     return Err(format!(
                         "flight {flight} could not have the lock, and did not look at the store"
                     ));

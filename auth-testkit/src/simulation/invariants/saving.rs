@@ -17,6 +17,8 @@ pub(super) struct SavedFirst {
     who: HashMap<u32, Vec<u32>>,
     /// Sign-ins that a process has left.
     left: HashSet<(u32, u32)>,
+    /// Who stood still.
+    disturbed: HashSet<u32>,
     /// The sign-in that a process found in the store last.
     found: HashMap<u32, u32>,
 }
@@ -90,7 +92,11 @@ impl Invariant for SavedFirst {
                 _ => {}
             },
             // Time may run out for it.
-            What::Stopped { .. } => self.forget(process),
+            What::Stopped { .. } => {
+                self.disturbed.insert(process);
+                self.forget(process);
+            }
+            What::Unlocked if self.disturbed.contains(&process) => {}
             What::Unlocked => {
                 if let Some((_, token)) = self.unsaved.iter().filter(|(other, _)| *other == process).min() {
                     return Err(format!(

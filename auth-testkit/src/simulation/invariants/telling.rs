@@ -87,7 +87,9 @@ impl Session {
                 sums.refreshed += u64::from(!*adopted);
                 sums.adopted += u64::from(*adopted);
                 // One of them may have started it.
-                sums.joined += (*waiters as u64).saturating_sub(1);
+                if self.flight == Some(flight.get()) {
+                    sums.joined += (*waiters as u64).saturating_sub(1);
+                }
                 self.lands(flight.get(), SessionState::Active);
                 if rules.max_waiters.is_some_and(|most| *waiters > usize::from(most)) {
                     return Err(format!("{waiters} requests waited for flight {flight}"));

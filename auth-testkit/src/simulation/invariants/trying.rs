@@ -33,6 +33,7 @@ struct Session {
     unlocked: bool,
     saved: Option<Token>,
     granted: Option<Token>,
+    signs_in: bool,
 }
 
 impl Tries {
@@ -80,7 +81,10 @@ impl Invariant for Tries {
             What::Killed => drop(self.sessions.remove(&moment.process)),
             What::SignIn { .. } | What::SignOut => {
                 (session.due, session.asked, session.unlocked) = (true, false, false);
+                (session.granted, session.signs_in) = (None, matches!(moment.what, What::SignIn { .. }));
             }
+            // A sign-in's own pair is no refresh's.
+            What::Granted { .. } if session.signs_in => session.signs_in = false,
             What::State(SessionState::Ended(reason)) => session.ended = *reason != EndReason::EndedElsewhere,
             What::State(_) => session.ended = false,
             What::Granted { pair, .. } => session.granted = Some(pair.access),

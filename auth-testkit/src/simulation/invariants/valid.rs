@@ -125,7 +125,9 @@ impl NobodyWaits {
         let life = self.known.newest_life(process);
         let soft = life.is_some_and(|life| life.is_surely_soft(at) && life.is_surely_good(at));
         let alive = self.known.is_refresh_surely_good(process, at);
+        // Who waits without a place is not told from who does not.
         soft && alive
+            && !self.known.rules.unordered
             && session.newest == Some(stamp)
             && session.state == SessionState::Active
             && !session.disturbed
