@@ -382,6 +382,8 @@ impl Model {
 
     fn end(&mut self, failure: Failure) -> Said {
         self.holder = Holder::Ended(failure.clone());
+        // What still flies for it brings nobody back.
+        self.lapsed = None;
         Said::End(failure)
     }
 
@@ -934,6 +936,7 @@ impl Sides {
                     self.model.take(id);
                     let failure = Failure::ended(EndReason::EndedElsewhere, None);
                     self.model.holder = Holder::Ended(failure.clone());
+                    self.model.lapsed = None;
                     Landed::Ended(failure)
                 } else {
                     Landed::Over
@@ -1015,6 +1018,7 @@ impl Sides {
                 }
                 Holder::Somebody(_) => {
                     self.model.holder = Holder::Ended(failure.clone());
+                    self.model.lapsed = None;
                     Landed::Ended(failure)
                 }
                 _ => Landed::Over,
