@@ -7,10 +7,11 @@ use lexopt::prelude::*;
 
 use crate::day::{Plan, Refreshing};
 use crate::machine::Jitter;
+use crate::store::Locking;
 
 pub(crate) const USAGE: &str = "\
 usage: beyond [--sessions N[,N...]] [--processes P[,P...]] [--homes H] [--hours H] [--refreshed timer|use|both]
-              [--seed S] [--json] [--svg FILE]
+              [--seed S] [--unlocked] [--json] [--svg FILE]
 
 Sessions on processes that share one store and one authorization server, in virtual time: how many token requests
 there are, who waits for a lock, and what an idle session takes, with and without jitter, beside what the formulas say.
@@ -21,6 +22,7 @@ there are, who waits for a lock, and what an idle session takes, with and withou
   --hours H            how long, in virtual time (default: 24)
   --refreshed WHEN     by a timer, on use, or each in turn: both (default: both)
   --seed S             decides what the users do and what is drawn (default: 1)
+  --unlocked           the store has no locks: to see what they are for
   --json               print one JSON object, and nothing else
   --svg FILE           draw the runs to this file as well
 
@@ -44,7 +46,8 @@ pub(crate) struct Job {
 
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Usage> {
     let (mut sessions, mut processes, mut homes, mut hours, mut seed) = (vec![10_000], vec![50], 3, 24, 1);
-    let (mut refreshed, mut json, mut svg) = (Refreshing::BOTH.to_vec(), false, None);
+    let (mut refreshed, mut locking, mut json, mut svg) =
+        (Refreshing::BOTH.to_vec(), Locking::Rows, false, None);
     let mut parser = lexopt::Parser::from_args(args);
     while let Some(arg) = parser.next()? {
         match arg {
@@ -57,6 +60,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
                 seed = text(&mut parser)?.parse().map_err(|_| Usage("--seed takes a number".into()))?
             }
             Long("refreshed") => refreshed = refreshings(&text(&mut parser)?)?,
+            Long("unlocked") => locking = Locking::None,
             Long("json") => json = true,
             Long("svg") => svg = Some(PathBuf::from(parser.value()?)),
             other => return Err(other.unexpected().into()),
@@ -67,7 +71,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
         for &sessions in &sessions {
             for &processes in &processes {
                 let homes = homes.min(processes);
-                let plan = |jitter| Plan { sessions, processes, homes, hours, seed, refreshing, jitter };
+                let plan =
+                    |jitter| Plan { sessions, processes, homes, hours, seed, refreshing, jitter, locking };
                 plans.extend(Jitter::BOTH.map(plan));
             }
         }

@@ -7,7 +7,7 @@ use auth_core::{Counters, Error, ErrorKind, Runtime as _, Session, Sessions};
 
 use crate::authority::{Authority, Login};
 use crate::machine::{Dice, Jitter, Machine};
-use crate::store::{Place, SharedStore, Waits};
+use crate::store::{Locking, Place, SharedStore, Waits};
 
 /// Everybody signs in within this: a deployment has started everything anew.
 pub(crate) const SIGN_INS: Duration = Duration::from_secs(10);
@@ -46,6 +46,7 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) refreshing: Refreshing,
     pub(crate) jitter: Jitter,
+    pub(crate) locking: Locking,
 }
 
 /// What came of it.
@@ -112,7 +113,7 @@ impl World {
     pub(crate) fn new(plan: Plan) -> Self {
         let machine = Arc::new(Machine::new(plan.seed, plan.jitter));
         let authority = Arc::new(Authority::new(Arc::clone(&machine), plan.sessions));
-        let place = Arc::new(Place::new(Arc::clone(&machine), plan.sessions));
+        let place = Arc::new(Place::new(Arc::clone(&machine), plan.sessions, plan.locking));
         let pools = (0..plan.processes).map(|_| pool(plan, &machine, &authority, &place)).collect();
         Self { machine, authority, place, pools, plan, tally: Mutex::default() }
     }

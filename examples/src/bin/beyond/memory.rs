@@ -5,6 +5,7 @@ use futures::FutureExt as _;
 
 use crate::day::{Plan, Refreshing, World};
 use crate::machine::Jitter;
+use crate::store::Locking;
 
 /// What so many sessions hold in one process.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +25,16 @@ pub(crate) struct Memory {
 ///
 /// Where a session cannot be had: nothing goes wrong in this world.
 pub(crate) fn idle(sessions: u32, refreshing: Refreshing, seed: u64) -> Memory {
-    let plan = Plan { sessions, processes: 2, homes: 1, hours: 1, seed, refreshing, jitter: Jitter::Drawn };
+    let plan = Plan {
+        sessions,
+        processes: 2,
+        homes: 1,
+        hours: 1,
+        seed,
+        refreshing,
+        jitter: Jitter::Drawn,
+        locking: Locking::Rows,
+    };
     let world = World::new(plan);
     let runtime = &world.machine.runtime;
     for user in 0..sessions {
