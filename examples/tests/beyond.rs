@@ -86,6 +86,17 @@ fn jitter_takes_the_peak_down_and_the_waits_for_locks_away() {
     assert!(number(&none, "lock_waits") >= 3.0 * 200.0 * 2.0, "all three ask at once: {none}");
 }
 
+/// What is chance is a tenth of the window.
+#[test]
+fn a_wider_window_spreads_more() {
+    let [usual, wide] =
+        ["", "--window 720"].map(|window| both(&format!("{SMALL} --homes 1 --refreshed timer {window}"))[0].clone());
+
+    for name in ["highest_second_first_lifetime", "highest_second_last_hour"] {
+        assert!(number(&wide, name) < number(&usual, name), "{name}: {usual} {wide}");
+    }
+}
+
 #[test]
 fn what_is_measured_follows_the_formula() {
     let [drawn, none] = both("--sessions 400 --processes 8 --hours 11 --refreshed timer");

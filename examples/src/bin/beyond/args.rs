@@ -11,7 +11,7 @@ use crate::store::Locking;
 
 pub(crate) const USAGE: &str = "\
 usage: beyond [--sessions N[,N...]] [--processes P[,P...]] [--homes H] [--hours H] [--refreshed timer|use|both]
-              [--seed S] [--unlocked] [--json] [--svg FILE]
+              [--window S] [--seed S] [--unlocked] [--json] [--svg FILE]
 
 Sessions on processes that share one store and one authorization server, in virtual time: how many token requests
 there are, who waits for a lock, and what an idle session takes, with and without jitter, beside what the formulas say.
@@ -21,6 +21,7 @@ there are, who waits for a lock, and what an idle session takes, with and withou
   --homes H            on how many of the processes each session lives (default: 3, or all where there are fewer)
   --hours H            how long, in virtual time (default: 24)
   --refreshed WHEN     by a timer, on use, or each in turn: both (default: both)
+  --window S           how many seconds before its end a token is refreshed: 30 to 720 of 3600 (default: 300)
   --seed S             decides what the users do and what is drawn (default: 1)
   --unlocked           the store has no locks: to see what they are for
   --json               print one JSON object, and nothing else
@@ -45,7 +46,8 @@ pub(crate) struct Job {
 }
 
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Usage> {
-    let (mut sessions, mut processes, mut homes, mut hours, mut seed) = (vec![10_000], vec![50], 3, 24, 1);
+    let (mut sessions, mut processes, mut homes, mut hours) = (vec![10_000], vec![50], 3, 24);
+    let (mut window, mut seed) = (300, 1);
     let (mut refreshed, mut locking, mut json, mut svg) =
         (Refreshing::BOTH.to_vec(), Locking::Rows, false, None);
     let mut parser = lexopt::Parser::from_args(args);
@@ -56,8 +58,9 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
             Long("processes") => processes = numbers("--processes", &mut parser, 10_000)?,
             Long("homes") => homes = number("--homes", &text(&mut parser)?, 10_000)?,
             Long("hours") => hours = number("--hours", &text(&mut parser)?, 24 * 365)?,
+            Long("window") => window = number("--window", &text(&mut parser)?, 720)?,
             Long("seed") => {
-                seed = text(&mut parser)?.parse().map_err(|_| Usage("--seed takes a number".into()))?
+                seed = text(&mut parser)?.parse().map_err(|_| Usage("--seed takes a number".into()))?;
             }
             Long("refreshed") => refreshed = refreshings(&text(&mut parser)?)?,
             Long("unlocked") => locking = Locking::None,
@@ -66,13 +69,26 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
             other => return Err(other.unexpected().into()),
         }
     }
+    // The last five seconds are no window: there the token counts as expired.
+    if window < 30 {
+        return Err(Usage("--window is 30 at least".to_owned()));
+    }
     let mut plans = Vec::new();
     for refreshing in refreshed {
         for &sessions in &sessions {
             for &processes in &processes {
                 let homes = homes.min(processes);
-                let plan =
-                    |jitter| Plan { sessions, processes, homes, hours, seed, refreshing, jitter, locking };
+                let plan = |jitter| Plan {
+                    sessions,
+                    processes,
+                    homes,
+                    hours,
+                    window,
+                    seed,
+                    refreshing,
+                    jitter,
+                    locking,
+                };
                 plans.extend(Jitter::BOTH.map(plan));
             }
         }
@@ -145,6 +161,7 @@ mod tests {
             "--sessions 1,,2",
             "--processes many",
             "--hours",
+            "--window 5",
             "--refreshed never",
             "--loud",
             "10",

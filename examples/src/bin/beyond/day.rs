@@ -43,6 +43,8 @@ pub(crate) struct Plan {
     /// On how many of the processes each session lives.
     pub(crate) homes: u32,
     pub(crate) hours: u32,
+    /// How many seconds before its end a token is refreshed, if chance is nothing.
+    pub(crate) window: u32,
     pub(crate) seed: u64,
     pub(crate) refreshing: Refreshing,
     pub(crate) jitter: Jitter,
@@ -253,7 +255,9 @@ fn pool(plan: Plan, machine: &Arc<Machine>, authority: &Arc<Authority>, place: &
     let (authority, place) = (Arc::clone(authority), Arc::clone(place));
     let make = move |user: &u32| {
         let store = SharedStore { place: Arc::clone(&place), row: *user };
-        let builder = Session::builder(Login(Arc::clone(&authority))).store(store);
+        let builder = Session::builder(Login(Arc::clone(&authority)))
+            .store(store)
+            .soft_window(Duration::from_secs(plan.window.into()));
         match plan.refreshing {
             Refreshing::Timer => builder.refresh_while_idle(),
             Refreshing::OnUse => builder,

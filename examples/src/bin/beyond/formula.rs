@@ -7,10 +7,8 @@ use crate::day::{Plan, Refreshing, SIGN_INS, USERS};
 use crate::machine::Jitter;
 use crate::store::ROUND_TRIP;
 
-/// How long before its end a token of an hour is refreshed, by default.
-pub(crate) const WINDOW: f64 = 300.0;
-/// How much of that is chance.
-pub(crate) const CHANCE: f64 = 30.0;
+/// How much of the window before a token's end is chance.
+const CHANCE: f64 = 0.1;
 
 /// What a plan should come to.
 #[derive(Clone, Copy, Debug)]
@@ -54,11 +52,11 @@ pub(crate) fn cycle(plan: &Plan) -> f64 {
         (Jitter::Drawn, Refreshing::Timer) => 1.0 / f64::from(plan.homes + 1),
         _ => 0.5,
     };
-    LIFETIME.as_secs_f64() - WINDOW + CHANCE * chance
+    LIFETIME.as_secs_f64() - f64::from(plan.window) * (1.0 - CHANCE * chance)
 }
 
 fn jitter(plan: &Plan) -> f64 {
-    if plan.jitter == Jitter::Drawn { CHANCE } else { 0.0 }
+    if plan.jitter == Jitter::Drawn { CHANCE * f64::from(plan.window) } else { 0.0 }
 }
 
 /// Token requests a second at the height of a wave. Each wave is wider than the one before it, by what chance has added.

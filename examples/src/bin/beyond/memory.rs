@@ -30,6 +30,7 @@ pub(crate) fn idle(sessions: u32, refreshing: Refreshing, seed: u64) -> Memory {
         processes: 2,
         homes: 1,
         hours: 1,
+        window: 300,
         seed,
         refreshing,
         jitter: Jitter::Drawn,

@@ -185,6 +185,7 @@ fn day_to_json(day: &Day) -> Value {
         "processes": plan.processes,
         "homes": plan.homes,
         "hours": plan.hours,
+        "window_s": plan.window,
         "seed": plan.seed,
         "refreshed": plan.refreshing.name(),
         "jitter": plan.jitter.name(),
