@@ -8,6 +8,10 @@ test:
 storm *args:
     cargo run --release -p examples --bin storm -- {{args}}
 
+# A day of thousands of sessions on many processes, in virtual time.
+beyond *args:
+    cargo run --release -p examples --bin beyond -- {{args}}
+
 # Format and lint.
 lint:
     cargo fmt --all
