@@ -12,6 +12,10 @@ storm *args:
 fleet *args:
     cargo run --release -p examples --bin fleet -- {{args}}
 
+# A day of thousands of sessions on many processes, in virtual time.
+beyond *args:
+    cargo run --release -p examples --bin beyond -- {{args}}
+
 # Format and lint.
 lint:
     cargo fmt --all
