@@ -574,6 +574,20 @@ fn what_a_flight_brings_for_another_epoch_is_orphaned() {
 }
 
 #[test]
+fn a_flight_sees_memorys_pair_while_it_counts_and_presents_it_while_it_is_up() {
+    let mut table = Table::fresh();
+    let flight = started(table.reject());
+    assert!(table.state.pair(&flight).is_some() && table.state.present(&flight).is_some());
+
+    drop(table.state.expire(NOW + table.policy.flight, 0, &table.policy));
+    assert!(table.state.pair(&flight).is_some(), "it may still be answered");
+    assert!(table.state.present(&flight).is_none(), "its lock was given back");
+
+    table.state.sign_in(candidate(5, None), header(), &table.policy);
+    assert!(table.state.pair(&flight).is_none(), "it is another's");
+}
+
+#[test]
 fn a_late_answer_is_not_published_over_a_pair_that_was_adopted_since() {
     let mut table = Table::fresh();
     let lapsed = started(table.reject());
