@@ -8,6 +8,10 @@ test:
 storm *args:
     cargo run --release -p examples --bin storm -- {{args}}
 
+# Processes that share one sign-in: `just fleet --store redis --kill`.
+fleet *args:
+    cargo run --release -p examples --bin fleet -- {{args}}
+
 # A day of thousands of sessions on many processes, in virtual time.
 beyond *args:
     cargo run --release -p examples --bin beyond -- {{args}}

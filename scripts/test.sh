@@ -14,6 +14,10 @@ if ! command -v cc >/dev/null; then
     say "installing a C compiler"
     apt-get update -q && apt-get install -y --no-install-recommends gcc libc6-dev
 fi
+if ! command -v redis-server >/dev/null; then
+    say "installing a Redis server: the tests start their own, on sockets of their own"
+    apt-get update -q && apt-get install -y --no-install-recommends redis-server
+fi
 # A storm of a thousand sockets with client and server in one process needs more than the usual soft limit.
 ulimit -n "$(ulimit -Hn)" 2>/dev/null || true
 
@@ -32,10 +36,11 @@ say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
 
 say "each crate without its default features, and with all"
-for crate in auth-core auth-testkit notes_sdk; do
+for crate in auth-core auth-stores auth-testkit notes_sdk; do
     cargo check -p "$crate" --locked --no-default-features
     cargo check -p "$crate" --locked --all-features
 done
+cargo check -p auth-stores --locked --no-default-features --features redis
 # The choices of TLS exclude each other in practice and compile other people's C: apart.
 cargo check -p auth-reqwest --locked --no-default-features
 cargo check -p auth-isahc --locked --no-default-features
@@ -53,6 +58,9 @@ scripts/check-seams.sh
 
 say "tests of the feature tracing"
 cargo test -p auth-core --locked --features tracing --test traces --test fast_path
+
+say "tests of the stores, Redis included"
+cargo test -p auth-stores --locked --all-features
 
 say "tests"
 cargo test --workspace --locked

@@ -296,9 +296,7 @@ impl<T: Transport> Inner<T> {
             return (Challenge::Unrelated, observed);
         }
         let bytes = self.challenges.peek(head).min(AHEAD);
-        if bytes > 0 {
-            let _ = within(self.session.runtime(), PAUSE, body.read_ahead(bytes)).await;
-        }
+        let _ = within(self.session.runtime(), PAUSE, body.read_ahead(bytes)).await;
         (self.challenges.challenge(head, &body.peeked(bytes)), observed)
     }
 

@@ -117,6 +117,14 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_with_a_payload_that_panics_when_dropped_is_an_outcome() {
+        let panics = contain(async { std::panic::panic_any(PanicsWhenDropped) });
+
+        assert_eq!(panics.now_or_never(), Some(Err::<(), _>(Panicked)));
+        assert_eq!(quietly(|| std::panic::panic_any(PanicsWhenDropped)), Err::<(), _>(Panicked));
+    }
+
+    #[test]
     fn a_panic_in_a_poll_is_an_outcome() {
         assert_eq!(contain(async { panic!("while polled") }).now_or_never(), Some(Err::<(), _>(Panicked)));
     }

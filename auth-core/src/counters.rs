@@ -187,9 +187,10 @@ mod tests {
     fn sums_of_sessions_are_added_field_by_field() {
         let mut sum = EACH;
         sum.add(&EACH);
+        sum.add(&EACH);
 
         let values: Vec<u64> = sum.metrics().map(|metric| metric.value).collect();
-        assert_eq!(values, (1..=15).map(|value| 2 * value).collect::<Vec<u64>>());
+        assert_eq!(values, (1..=15).map(|value| 3 * value).collect::<Vec<u64>>());
     }
 
     #[test]

@@ -250,3 +250,34 @@ pub struct SessionEnded {
     /// What its waiters got: the cause is its source.
     pub error: Error,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flight_is_shown_by_its_number() {
+        let flight = FlightId(7);
+
+        assert_eq!(
+            (flight.get(), flight.to_string(), format!("{flight:?}")),
+            (7, "7".into(), "FlightId(7)".into())
+        );
+    }
+
+    #[test]
+    fn every_reason_for_an_end_has_a_text_of_its_own() {
+        let all = [
+            EndReason::Rejected,
+            EndReason::AnswerLost,
+            EndReason::NotRefreshable,
+            EndReason::RefreshTokenExpired,
+            EndReason::EndedElsewhere,
+        ];
+        let mut texts = all.map(|reason| reason.to_string()).to_vec();
+        assert!(texts.iter().all(|text| !text.is_empty()));
+        texts.sort();
+        texts.dedup();
+        assert_eq!(texts.len(), all.len());
+    }
+}

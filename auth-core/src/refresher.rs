@@ -341,3 +341,40 @@ impl From<InvalidToken> for RefreshError {
         Self::unavailable(error).outcome_unknown()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_closure_needs_a_refresh_token_and_has_no_first_tokens() {
+        let refresher = refresher_fn(|current: Tokens| async { Ok(current) });
+        let access_only = Tokens::new("T0").unwrap();
+
+        assert!(!refresher.can_refresh(&access_only));
+        assert!(refresher.can_refresh(&access_only.with_refresh_token("R0")));
+        assert!(matches!(refresher.acquire().now_or_never(), Some(Ok(None))));
+    }
+
+    #[test]
+    fn no_response_means_the_same_through_every_kind_of_client() {
+        let reset = || TransportError::new("connection reset");
+        let refused = || TransportError::new("connection refused").connect();
+        let proxied = || TransportError::new("the proxy hung up").connect().maybe_sent();
+
+        for (make, lost) in
+            [(&reset as &dyn Fn() -> TransportError, true), (&refused, false), (&proxied, true)]
+        {
+            let bare = RefreshError::from(make());
+            let client = RefreshError::from(Error::from(make()));
+            let client_as_transport = RefreshError::from(TransportError::from(Error::from(make())));
+
+            for error in [bare, client, client_as_transport] {
+                assert!(error.is_unavailable(), "{error:?}");
+                assert_eq!(error.is_outcome_unknown(), lost, "{error:?}");
+            }
+        }
+    }
+}

@@ -31,7 +31,7 @@ use crate::{BoxError, MaybeSend, MaybeSync, Tokens};
 /// - **Confidentiality.** Tokens are secrets at rest: private files, encrypted columns. Nothing of them is in errors or
 ///   in `Debug`.
 ///
-/// `auth_testkit::conformance::token_store` tries each clause.
+/// `auth_testkit::conformance::token_store` tries each clause; `ProcessSuite`, beside it, those that take several processes.
 ///
 /// # Errors
 ///
@@ -220,5 +220,55 @@ impl fmt::Debug for StoreError {
 impl std::error::Error for StoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.cause.as_deref().map(|cause| cause as _)
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(auth_local))]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    type Asked = Arc<Mutex<Vec<&'static str>>>;
+
+    struct Telling(Asked);
+
+    #[async_trait]
+    impl StoreGuard for Telling {
+        async fn load(&mut self) -> Result<Option<Tokens>, StoreError> {
+            self.0.lock().unwrap().push("load");
+            Ok(None)
+        }
+        async fn save(&mut self, _: &Tokens) -> Result<(), StoreError> {
+            self.0.lock().unwrap().push("save");
+            Ok(())
+        }
+        async fn clear(&mut self) -> Result<(), StoreError> {
+            self.0.lock().unwrap().push("clear");
+            Ok(())
+        }
+        async fn release(self: Box<Self>) {
+            self.0.lock().unwrap().push("release");
+        }
+    }
+
+    #[test]
+    fn a_guard_in_a_box_is_asked_and_released_as_it_would_be_without() {
+        let asked = Asked::default();
+        let inner: Box<dyn StoreGuard> = Box::new(Telling(Arc::clone(&asked)));
+        let mut guard = Box::new(inner);
+
+        let all = async move {
+            StoreGuard::load(&mut *guard).await.unwrap();
+            StoreGuard::save(&mut *guard, &Tokens::new("T0").unwrap()).await.unwrap();
+            StoreGuard::clear(&mut *guard).await.unwrap();
+            StoreGuard::release(guard).await;
+        };
+
+        all.now_or_never().unwrap();
+        assert_eq!(*asked.lock().unwrap(), ["load", "save", "clear", "release"]);
     }
 }

@@ -205,3 +205,26 @@ impl From<Error> for TransportError {
         Self::new(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_it_was_marked_with_and_no_more() {
+        let marks = |error: &TransportError| (error.is_connect(), error.is_timeout(), error.is_maybe_sent());
+        let new = || TransportError::new("why");
+
+        for (error, expected, text) in [
+            (new(), (false, false, false), "no response came"),
+            (new().connect(), (true, false, false), "no connection could be made"),
+            (new().timeout(), (false, true, false), "no response came in time"),
+            (new().connect().timeout(), (true, true, false), "no connection could be made in time"),
+            (new().maybe_sent(), (false, false, true), "no response came"),
+        ] {
+            assert_eq!((marks(&error), error.to_string().as_str()), (expected, text));
+            assert_eq!(Error::from(error).is_maybe_sent(), expected.2);
+        }
+        assert!(!Error::new(crate::ErrorKind::SignedOut).is_maybe_sent());
+    }
+}

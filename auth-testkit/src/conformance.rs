@@ -5,6 +5,7 @@
 //! | [`refresher`](fn@refresher) | a [`Refresher`](auth_core::Refresher), against a real server | [`RefresherSuite`] |
 //! | [`token_store`](fn@token_store) | a [`TokenStore`](auth_core::TokenStore) | [`TokenStoreSuite`] |
 //! | [`transport`](fn@transport) | a [`Transport`](auth_core::Transport), against a real server | [`TransportSuite`] |
+//! | [`ProcessSuite`] (Unix; feature `processes`) | the same, shared by real processes that are killed, stopped and cut off | |
 //! | [`runtime`](fn@runtime) | a [`Runtime`](auth_core::Runtime) | [`RuntimeSuite`] |
 //!
 //! Those with a server need the feature `server`. Each is a line of a test:
@@ -36,6 +37,8 @@
 
 mod choices;
 mod clause;
+#[cfg(all(feature = "processes", unix))]
+mod processes;
 #[cfg(feature = "server")]
 mod refresher;
 mod report;
@@ -45,6 +48,8 @@ mod token_store;
 mod transport;
 mod trial;
 
+#[cfg(all(feature = "processes", unix))]
+pub use processes::ProcessSuite;
 #[cfg(feature = "server")]
 pub use refresher::{RefresherSuite, refresher};
 pub use report::{Failure, Report};

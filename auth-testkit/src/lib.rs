@@ -19,6 +19,9 @@
 //! Whether a part of your own keeps the contract of its trait: [`conformance`], a suite each for refreshers, stores,
 //! transports and runtimes.
 //!
+//! Whether several programs can share one sign-in through a store: [`processes`] (feature `processes`, Unix), real ones, that are killed,
+//! stopped and cut off.
+//!
 //! What happens in the moments that nobody has in mind: [`simulation`], a world with seeded schedules and faults at every step,
 //! whose invariants are checked after each.
 //!
@@ -72,6 +75,8 @@ mod arrivals;
 pub mod conformance;
 mod lock;
 mod overlap;
+#[cfg(all(feature = "processes", unix, not(auth_local)))]
+pub mod processes;
 mod refresher;
 mod reply;
 mod runtime;

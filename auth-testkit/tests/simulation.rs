@@ -3,11 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
-use auth_core::{Fault, Session};
-use auth_testkit::simulation::{
-    Action, Fate, Invariant, Moment, Plan, RequestKind, Run, Simulation, Step, What,
+use auth_core::{
+    Fault, RefreshError, Runtime as _, Session, TokenResponse, Tokens, Transport as _, refresher_fn,
 };
+use auth_testkit::simulation::{
+    Action, Fate, Invariant, Moment, Plan, RequestKind, Run, Simulation, Step, TOKEN_URL, What,
+};
+use http::Request;
 
 fn broken(fault: Fault) -> Simulation {
     Simulation::new().session(move |parts| parts.builder(parts.refresher()).plant(fault))
@@ -49,7 +53,11 @@ fn every_planted_fault_is_found_as_what_it_is() {
         }
     };
     for fault in Fault::ALL {
-        let run = first_failure(&broken(fault), 0..1_000).unwrap_or_else(|| panic!("{fault} was not found"));
+        // What follows from it may show earlier: here it is to be found as what it is.
+        let simulation = ["told-as-it-is", "no-needless-refresh", "nobody-waits"]
+            .into_iter()
+            .fold(broken(fault), Simulation::without);
+        let run = first_failure(&simulation, 0..1_000).unwrap_or_else(|| panic!("{fault} was not found"));
 
         let violation = run.violation.unwrap();
         assert!(found_as(fault).contains(&&*violation.invariant), "{fault} was found as {violation}");
@@ -139,6 +147,16 @@ fn users_add_invariants_of_their_own() {
     assert!(said.contains("at-most-two") && said.contains("\"steps\""), "{said}");
 }
 
+#[test]
+fn an_invariant_can_be_left_out() {
+    let impatient = Simulation::new()
+        .session(|parts| parts.builder(parts.refresher()).cooldown(Duration::ZERO, Duration::ZERO));
+
+    let found = first_failure(&impatient, 0..1_000).unwrap().violation.unwrap();
+    assert_eq!(found.invariant, "no-storm");
+    assert!(first_failure(&impatient.without("no-storm"), 0..200).is_none());
+}
+
 /// What a world does is what its plan says: one sign-in, one expired token, three requests, one refresh.
 #[test]
 fn a_plan_written_by_hand_does_what_it_says() {
@@ -165,6 +183,27 @@ fn a_plan_written_by_hand_does_what_it_says() {
     let before_end = run.record.moments.iter().take_while(|moment| !matches!(moment.what, What::Healed));
     let exchanged = before_end.filter(|moment| matches!(moment.what, What::Exchanged { .. })).count();
     assert_eq!(exchanged, 1);
+}
+
+/// A refresher that an SDK brings: it neither acquires nor revokes.
+#[test]
+fn an_sdk_with_a_refresher_of_its_own_keeps_every_promise() {
+    let simulation = Simulation::new().session(|parts| {
+        let (transport, clock) = (parts.transport(), parts.runtime());
+        parts.builder(refresher_fn(move |current: Tokens| {
+            let (transport, clock) = (transport.clone(), clock.clone());
+            async move {
+                let token =
+                    current.refresh_token().ok_or_else(|| RefreshError::rejected("no refresh token"))?;
+                let form = format!("grant_type=refresh_token&refresh_token={}", token.reveal());
+                let request =
+                    Request::post(TOKEN_URL).body(form.into()).map_err(RefreshError::misconfigured)?;
+                TokenResponse::read(transport.send(request).await?, clock.now()).await
+            }
+        }))
+    });
+
+    simulation.seeds(0..1_000).assert();
 }
 
 /// A client whose store forgets is found out: its processes do not share what they should.

@@ -3,6 +3,7 @@
 //! | program | answers |
 //! | --- | --- |
 //! | `storm` | what happens when many requests are rejected at once? |
+//! | `fleet` | what happens when many processes share one sign-in, and some are killed? |
 //! | `trouble` | what becomes of my user in an hour in which everything goes wrong? |
 //! | `beyond` | what do my server and my store have to bear from thousands of sessions on many machines? |
 //! | `notes` | what does an SDK look like to its users, and how is its HTTP library chosen at run time? |

@@ -87,7 +87,7 @@ fn take(session: &Session, headers: &mut HeaderMap) {
     headers.insert(name, value.clone());
 }
 
-fn time(each: u32, mut what: impl FnMut()) -> f64 {
+pub fn time(each: u32, mut what: impl FnMut()) -> f64 {
     let start = Instant::now();
     for _ in 0..each {
         what();

@@ -9,10 +9,11 @@ use std::time::Instant;
 
 use auth_core::{RefreshError, Session, Stamp, Tokens, refresher_fn};
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
 
 use super::{Tokio, best};
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub enum Threads {
     One,
     Two,
@@ -71,13 +72,14 @@ pub fn bytes_per_waiter(size: usize) -> f64 {
     })
 }
 
-struct Round {
-    ns: f64,
-    polls: f64,
-    out_of_order: u64,
+/// One storm.
+pub struct Round {
+    pub ns: f64,
+    pub polls: f64,
+    pub out_of_order: u64,
 }
 
-fn runtime(threads: Threads) -> Runtime {
+pub fn runtime(threads: Threads) -> Runtime {
     match threads {
         Threads::One => Builder::new_current_thread().enable_all().build().unwrap(),
         Threads::Two => Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap(),
@@ -111,17 +113,17 @@ async fn signed_in(gate: Arc<Gate>) -> (Session, Stamp, Arc<Gate>) {
     (session, stamp, gate)
 }
 
-/// What the tasks of a round share, on both sides.
-struct Shared<T> {
-    what: T,
-    queued: AtomicUsize,
+/// What the tasks of a round share, on every side.
+pub struct Tasks<T> {
+    pub what: T,
+    pub queued: AtomicUsize,
     started: AtomicU64,
-    out_of_order: AtomicU64,
+    pub out_of_order: AtomicU64,
     last: Mutex<Option<Instant>>,
 }
 
-impl<T> Shared<T> {
-    fn new(what: T) -> Arc<Self> {
+impl<T> Tasks<T> {
+    pub fn new(what: T) -> Arc<Self> {
         Arc::new(Self {
             what,
             queued: AtomicUsize::new(0),
@@ -132,7 +134,7 @@ impl<T> Shared<T> {
     }
 
     /// The next of so many starts; its number.
-    fn start(&self, size: usize) -> u64 {
+    pub fn start(&self, size: usize) -> u64 {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         if number + 1 == size as u64 {
             *self.last.lock().unwrap() = Some(Instant::now());
@@ -140,77 +142,93 @@ impl<T> Shared<T> {
         number
     }
 
-    async fn when_all_wait(&self, size: usize) {
+    pub async fn when_all_wait(&self, size: usize) {
         while self.queued.load(Ordering::Relaxed) < size {
             tokio::task::yield_now().await;
         }
     }
 
-    /// Nanoseconds a waiter, from there to the last one's start.
+    /// How often they were polled, all together.
+    pub async fn join(tasks: Vec<JoinHandle<u32>>) -> u64 {
+        let mut polls = 0;
+        for task in tasks {
+            polls += u64::from(task.await.unwrap());
+        }
+        polls
+    }
+
+    /// From there to the last one's start.
+    pub fn round(&self, ended: Instant, polls: u64, size: usize) -> Round {
+        Round {
+            ns: self.since(ended, size),
+            polls: polls as f64 / size as f64,
+            out_of_order: self.out_of_order.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Nanoseconds a waiter.
     fn since(&self, ended: Instant, size: usize) -> f64 {
         let last = self.last.lock().unwrap().unwrap();
         last.duration_since(ended).as_nanos() as f64 / size as f64
     }
 }
 
-async fn ours(size: usize) -> Round {
+/// Counts the polls of it, and tells when it has begun to wait.
+pub async fn counted<F: Future>(mut future: Pin<&mut F>, queued: &AtomicUsize) -> (F::Output, u32) {
+    let mut polls = 0;
+    let output = poll_fn(|cx| {
+        polls += 1;
+        let polled = future.as_mut().poll(cx);
+        if polls == 1 {
+            queued.fetch_add(1, Ordering::Relaxed);
+        }
+        polled
+    });
+    (output.await, polls)
+}
+
+/// This crate.
+pub async fn ours(size: usize) -> Round {
     let (session, stamp, gate) = signed_in(Arc::default()).await;
-    let shared = Shared::new(session);
+    let all = Tasks::new(session);
     let mut tasks = Vec::with_capacity(size);
     for _ in 0..size {
-        let shared = Arc::clone(&shared);
+        let all = Arc::clone(&all);
         tasks.push(tokio::spawn(async move {
-            let mut polled = 0_u32;
-            let mut recover = pin!(shared.what.recover(stamp));
-            let turn = poll_fn(|cx| {
-                polled += 1;
-                let turn = recover.as_mut().poll(cx);
-                if polled == 1 {
-                    shared.queued.fetch_add(1, Ordering::Relaxed);
-                }
-                turn
-            });
-            let turn = turn.await.unwrap();
+            let (turn, polls) = counted(pin!(all.what.recover(stamp)), &all.queued).await;
+            let turn = turn.unwrap();
             let ticket = turn.ticket().unwrap();
             let start = async {
-                let number = shared.start(size);
-                if number != ticket {
-                    shared.out_of_order.fetch_add(1, Ordering::Relaxed);
+                if all.start(size) != ticket {
+                    all.out_of_order.fetch_add(1, Ordering::Relaxed);
                 }
             };
             turn.start(start).await;
-            polled
+            polls
         }));
     }
-    shared.when_all_wait(size).await;
+    all.when_all_wait(size).await;
     gate.open.notify_one();
-    let mut polls = 0;
-    for task in tasks {
-        polls += task.await.unwrap();
-    }
+    let polls = Tasks::<Session>::join(tasks).await;
     let ended = gate.ended.lock().unwrap().unwrap();
-    Round {
-        ns: shared.since(ended, size),
-        polls: f64::from(polls) / size as f64,
-        out_of_order: shared.out_of_order.load(Ordering::Relaxed),
-    }
+    all.round(ended, polls, size)
 }
 
 /// What the machine can do: each waits on a slot of its own, and all are woken, in no order.
-async fn floor(size: usize) -> f64 {
+pub async fn floor(size: usize) -> f64 {
     let slots: Vec<Slot> = (0..size).map(|_| Slot::default()).collect();
-    let shared = Shared::new(slots);
+    let all = Tasks::new(slots);
     let mut tasks = Vec::with_capacity(size);
     for at in 0..size {
-        let shared = Arc::clone(&shared);
+        let all = Arc::clone(&all);
         tasks.push(tokio::spawn(async move {
-            poll_fn(|cx| shared.what[at].poll(cx, &shared.queued)).await;
-            shared.start(size);
+            poll_fn(|cx| all.what[at].poll(cx, &all.queued)).await;
+            all.start(size);
         }));
     }
-    shared.when_all_wait(size).await;
+    all.when_all_wait(size).await;
     // From a task of the runtime, as the refresh is.
-    let waking = Arc::clone(&shared);
+    let waking = Arc::clone(&all);
     let ended = tokio::spawn(async move {
         let ended = Instant::now();
         waking.what.iter().for_each(Slot::wake);
@@ -220,7 +238,7 @@ async fn floor(size: usize) -> f64 {
     for task in tasks {
         task.await.unwrap();
     }
-    shared.since(ended, size)
+    all.since(ended, size)
 }
 
 #[derive(Default)]

@@ -81,6 +81,29 @@ fn a_told_length_is_the_size_hint() {
 }
 
 #[test]
+fn a_wrapped_body_keeps_its_size_hint() {
+    assert_eq!(Body::wrap(Body::from("abc")).size_hint().exact(), Some(3));
+    assert_eq!(Body::wrap(Body::stream(chunks(&["abc"]))).size_hint().exact(), None);
+}
+
+#[test]
+fn a_stream_that_is_not_as_long_as_was_told_is_an_error() {
+    let read = |told| Body::stream(chunks(&["ab", "cd"])).with_length(told).bytes().now_or_never().unwrap();
+
+    assert_eq!(read(4).unwrap(), "abcd");
+    assert!(read(3).is_err() && read(5).is_err());
+}
+
+#[test]
+fn a_stream_that_is_too_short_fails_once_and_then_has_ended() {
+    let mut body = Body::stream(chunks(&["abcd"])).with_length(5);
+
+    assert!(body.frame().now_or_never().unwrap().unwrap().is_ok());
+    assert!(body.frame().now_or_never().unwrap().unwrap().is_err());
+    assert!(body.frame().now_or_never().unwrap().is_none());
+}
+
+#[test]
 fn a_body_longer_than_allowed_is_an_error() {
     let body = Body::stream(chunks(&["ab", "cd"]));
     assert!(body.bytes_up_to(3).now_or_never().unwrap().is_err());

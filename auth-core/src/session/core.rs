@@ -76,6 +76,8 @@ pub(crate) struct After {
     /// By `elapsed`, where somebody listens.
     now: Duration,
     trash: Vec<Trash>,
+    /// The same, of the state's. Not in there, since it is mostly empty, and a place in a `Vec` is an allocation.
+    left: super::state::Trash,
 }
 
 /// The timer that refreshes while nobody asks.
@@ -90,7 +92,6 @@ struct Timer {
 #[expect(dead_code, reason = "held for its destructor")]
 enum Trash {
     Snapshot(Option<Arc<Snapshot>>),
-    State(super::state::Trash),
     Wrote(super::books::Wrote),
     Error(Error),
 }
@@ -275,7 +276,7 @@ impl Core {
             }
         }
         after.wakers.extend(self.watched.set(state.session_state()));
-        after.trash.push(Trash::State(std::mem::take(&mut state.trash)));
+        after.left = std::mem::take(&mut state.trash);
     }
 
     /// The one decision, and acting on it, under one lock.
@@ -526,6 +527,6 @@ impl After {
         if let Some(timer) = self.stopped {
             let _ = quietly(|| timer.abort());
         }
-        drop(self.trash);
+        drop((self.trash, self.left));
     }
 }

@@ -81,11 +81,8 @@ impl Pilot {
                 self.land(|state| state.refused(&self.flight, reason, Error::ended(reason, None), now));
             }
             None => {
-                let mut late = RefreshError::unavailable(NoAnswer::TimedOut);
-                if self.calling.load(Ordering::Relaxed) {
-                    core.change(|state, _| state.answer_lost(&self.flight));
-                    late = late.outcome_unknown();
-                }
+                let late = RefreshError::unavailable(NoAnswer::TimedOut);
+                let late = if self.hangs_up() { late.outcome_unknown() } else { late };
                 self.fail(Error::refresh(late), None);
             }
         }
@@ -233,7 +230,9 @@ impl Pilot {
         let flight = &*self.flight;
         let mut presented = None;
         let call = || {
-            // Looked at before each call: after a pause, the identity may have changed.
+            // Looked at before each call: after a pause the identity may have changed, and the flight's time be over. So it may be
+            // where the whole process was stopped, and the timers come later than this.
+            core.look_now();
             let pair = core.change(|state, _| state.present(flight));
             presented.clone_from(&pair);
             async move {
@@ -338,6 +337,15 @@ impl Pilot {
         self.land(|state| state.failed(&self.flight, error, retry_after, now, random, &self.core.policy));
     }
 
+    /// Nobody will hear what the call that is under way is answered. Whether there is one.
+    fn hangs_up(&self) -> bool {
+        let calling = self.calling.load(Ordering::Relaxed);
+        if calling {
+            self.core.change(|state, _| state.answer_lost(&self.flight));
+        }
+        calling
+    }
+
     fn land(&self, land: impl FnOnce(&mut State) -> Landing) {
         self.core.change(|state, after| {
             let landing = land(state);
@@ -350,6 +358,7 @@ impl Drop for Pilot {
     /// The runtime dropped the task: the waiters must not wait for it.
     fn drop(&mut self) {
         if self.aboard {
+            self.hangs_up();
             // An answer that was there is in memory, and is saved before the next refresh. Whether its save was made nobody
             // knows: it releases nobody.
             self.fail(

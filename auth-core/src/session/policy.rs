@@ -171,6 +171,7 @@ mod tests {
         assert_eq!(off.soft_for(Duration::from_secs(3600), 0.0), None);
         let short = Policy { longest_soft: Duration::from_secs(5), ..Policy::default() };
         assert_eq!(short.soft_for(Duration::from_secs(3600), 0.5), None);
+        assert_eq!(short.soft_for(Duration::from_secs(3600), 0.0), None, "as long as the margin");
     }
 
     #[test]
@@ -187,6 +188,16 @@ mod tests {
             policy.cooldown_after(1, Some(Duration::from_secs(86_400)), 0.5),
             Duration::from_secs(300)
         );
+    }
+
+    #[test]
+    fn chance_moves_a_cooldown_by_a_fifth_either_way() {
+        let policy = Policy::default();
+        let after = |chance| policy.cooldown_after(1, None, chance);
+
+        assert_eq!(after(0.0), Duration::from_millis(800));
+        assert_eq!(after(0.75), Duration::from_millis(1_100));
+        assert_eq!(after(1.0), Duration::from_millis(1_200));
     }
 
     #[test]

@@ -264,3 +264,52 @@ impl<K> Entry<K> {
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(all(feature = "standalone", not(auth_shuttle)))]
+mod tests {
+    use super::*;
+    use crate::{RefreshError, Tokens, refresher_fn};
+
+    fn session() -> Session {
+        let never = refresher_fn(|_: Tokens| async { Err(RefreshError::unavailable("never")) });
+        Session::builder(never).build()
+    }
+
+    /// A pool that is told of nobody's return.
+    struct Away;
+
+    impl Home for Away {
+        fn returned(&self, _: Spot, _: u64) {}
+    }
+
+    #[test]
+    fn a_return_that_comes_after_the_next_visit_is_no_rest() {
+        let (mut shelf, me) = (Shelf::new(), std::thread::current().id());
+        let home: Weak<dyn Home> = Weak::<Away>::new();
+        let Reserved::At(spot) = shelf.reserve(Spot::before(7), &Arc::new("key"), me, 1) else {
+            panic!("there is room");
+        };
+        drop(shelf.made(spot, session(), &home));
+
+        let Visit::In(second) = shelf.visit(spot, me, &home) else { panic!("it is there") };
+        shelf.returned(spot, 0, Duration::ZERO);
+        assert!(shelf.resting(spot).is_none(), "somebody has come meanwhile");
+
+        drop(second);
+        shelf.returned(spot, 1, Duration::ZERO);
+        assert!(shelf.resting(spot).is_some());
+    }
+
+    #[test]
+    fn a_thread_that_has_waited_takes_no_room() {
+        let mut shelf = Shelf::<()>::new();
+        let me = std::thread::current().id();
+
+        shelf.wait(me, Spot::before(7));
+        assert_eq!(shelf.waiting.len(), 1);
+
+        shelf.waited(me);
+        assert!(shelf.waiting.is_empty());
+    }
+}

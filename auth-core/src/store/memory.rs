@@ -167,6 +167,7 @@ impl StoreGuard for Held {
 #[cfg(not(auth_shuttle))]
 mod tests {
     use super::*;
+    use crate::BoxFuture;
     use futures::FutureExt as _;
 
     #[test]
@@ -183,6 +184,29 @@ mod tests {
 
         assert!(third.now_or_never().unwrap().unwrap().is_some());
         assert!(store.lock().now_or_never().is_some(), "the third guard was dropped, so the lock is free");
+    }
+
+    #[test]
+    fn what_is_in_the_store_is_what_was_written_last_with_the_lock_or_without() {
+        let tokens = |n: &str| Tokens::new(n).unwrap();
+        let store = MemoryStore::with(tokens("T0"));
+        let mut guard = store.lock().now_or_never().unwrap().unwrap().unwrap();
+        let now = |done: BoxFuture<'_, Result<(), StoreError>>| done.now_or_never().unwrap().unwrap();
+        let held = |guard: &mut Box<dyn StoreGuard>| {
+            let with = guard.load().now_or_never().unwrap().unwrap();
+            assert_eq!(with, store.load().now_or_never().unwrap().unwrap());
+            with
+        };
+
+        assert_eq!(held(&mut guard), Some(tokens("T0")));
+        now(store.clear());
+        assert_eq!(held(&mut guard), None);
+        now(store.save(&tokens("T1")));
+        assert_eq!(held(&mut guard), Some(tokens("T1")));
+        now(guard.clear());
+        assert_eq!(held(&mut guard), None);
+        now(guard.save(&tokens("T2")));
+        assert_eq!(held(&mut guard), Some(tokens("T2")));
     }
 
     #[test]

@@ -472,6 +472,21 @@ fn with_another_header_that_one_decides() {
     assert_eq!(world.refresher.calls(), 0);
 }
 
+/// A13: so it is while nobody is signed in.
+#[test]
+fn with_another_header_that_one_needs_no_sign_in() {
+    let world = World::with(|session| session.scheme(TokenHeader::new(API_TOKEN)), |client| client);
+    let beside = Request::get("/1").header("authorization", "Basic YTpi").body(Body::empty()).unwrap();
+    let own = Request::get("/2").header("x-api-token", "mine").body(Body::empty()).unwrap();
+
+    let running = [world.send(beside), world.send(own)];
+    world.api_answers(200);
+
+    assert_eq!(kind(&running[0]), ErrorKind::SignedOut);
+    assert_eq!(status(&running[1]), 200);
+    assert_eq!(sent(&world, 0, &API_TOKEN), ["mine"]);
+}
+
 /// A13: a scheme whose header has another name than it says is noticed before a second value goes out.
 #[test]
 fn a_scheme_that_misnames_its_header_adds_no_second_value() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use auth_core::{
     Advice, Attempt, Body, EndReason, Error, ErrorKind, Event, RefreshError, Refresher, Runtime, Session,
-    SessionState, TokenStore as _, Tokens, Turn,
+    SessionBuilder, SessionState, TokenStore as _, Tokens, Turn,
 };
 use auth_testkit::{ManualRuntime, Op, Running, ScriptedStore, numbered, response};
 use bytes::Bytes;
@@ -286,10 +286,14 @@ fn a_lost_answer_is_asked_for_again_at_once() {
 
 /// A world in which somebody is signed in, and what ended the session is listened to.
 fn hooked() -> (World, Arc<Mutex<Vec<EndReason>>>) {
+    hooked_with(|session| session)
+}
+
+fn hooked_with(build: impl FnOnce(SessionBuilder) -> SessionBuilder) -> (World, Arc<Mutex<Vec<EndReason>>>) {
     let reasons = Arc::new(Mutex::new(Vec::new()));
     let hook = Arc::clone(&reasons);
     let world = World::with(
-        |session| session.on_session_ended(move |ended| hook.lock().unwrap().push(ended.reason)),
+        |session| build(session.on_session_ended(move |ended| hook.lock().unwrap().push(ended.reason))),
         |client| client,
     );
     world.sign_in(numbered(0));
@@ -322,32 +326,92 @@ fn a_rejection_after_a_lost_answer_is_told_apart() {
     }
 }
 
+/// How a flight loses an answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Loss {
+    EachCall,
+    LastCall,
+    Hangs,
+    HangsInAShortFlight,
+}
+
 /// I8: and so it is where the answer was lost to an earlier flight, or that flight ran out of time: the refresh token is
 /// still the one that was presented then.
 #[test]
 fn a_rejection_after_a_flight_that_lost_its_answer_is_told_apart() {
-    for hangs in [false, true] {
-        let (world, reasons) = hooked();
+    for loss in [Loss::EachCall, Loss::LastCall, Loss::Hangs, Loss::HangsInAShortFlight] {
+        let short = loss == Loss::HangsInAShortFlight;
+        let timeout = Duration::from_secs(if short { 5 } else { 30 });
+        let (world, reasons) = hooked_with(|session| session.refresh_timeout(timeout));
         let request = world.rejected("/");
-        if hangs {
-            world.pass(Duration::from_secs(30));
-            leave_unanswered(&world);
-        } else {
-            for _ in 0..3 {
-                let lost = RefreshError::unavailable("connection reset").outcome_unknown();
-                world.refresher.try_next().unwrap().fail(lost);
-                world.settle();
+        match loss {
+            Loss::EachCall | Loss::LastCall => {
+                for call in 1..=3 {
+                    let failed = RefreshError::unavailable("connection trouble");
+                    let lost = loss == Loss::EachCall || call == 3;
+                    let failed = if lost { failed.outcome_unknown() } else { failed };
+                    world.refresher.try_next().unwrap().fail(failed);
+                    world.pass(Duration::from_secs(1));
+                }
             }
+            Loss::Hangs | Loss::HangsInAShortFlight => world.pass(timeout),
         }
-        assert_eq!(kind(&request), ErrorKind::RefreshUnavailable);
+        leave_unanswered(&world);
+        let failed = error(&request);
+        assert_eq!(failed.kind(), ErrorKind::RefreshUnavailable, "{loss:?}");
+        let cause: &RefreshError = failed.source().unwrap().downcast_ref().unwrap();
+        assert!(cause.is_outcome_unknown(), "{loss:?}");
 
         world.pass(Duration::from_secs(2));
         let request = world.rejected("/later");
         world.refresher.try_next().unwrap().fail(RefreshError::rejected("invalid_grant"));
         world.settle();
 
-        assert_eq!(error(&request).end_reason(), Some(EndReason::AnswerLost), "hangs: {hangs}");
-        assert_eq!(*reasons.lock().unwrap(), [EndReason::AnswerLost]);
+        assert_eq!(error(&request).end_reason(), Some(EndReason::AnswerLost), "{loss:?}");
+        assert_eq!(*reasons.lock().unwrap(), [EndReason::AnswerLost], "{loss:?}");
+    }
+}
+
+/// When a runtime ends a flight.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Ends {
+    Before,
+    InACall,
+    InAPause,
+}
+
+/// I8, I14: the same where a runtime ended in the middle of the call, or after a call that had lost its answer. Where no call
+/// had been made nothing can have been lost.
+#[test]
+fn a_rejection_after_a_shutdown_that_lost_an_answer_is_told_apart() {
+    for (ends, expected) in [
+        (Ends::Before, EndReason::Rejected),
+        (Ends::InACall, EndReason::AnswerLost),
+        (Ends::InAPause, EndReason::AnswerLost),
+    ] {
+        let apart = Apart::signed_in();
+        let world = &apart.world;
+        let waiting = world.rejected("/");
+        if ends != Ends::Before {
+            apart.drive();
+        }
+        if ends == Ends::InAPause {
+            let lost = RefreshError::unavailable("reset").outcome_unknown();
+            world.refresher.try_next().unwrap().fail(lost.retry_after(Duration::from_secs(1)));
+            apart.drive();
+        }
+        apart.tasks.shutdown();
+        world.settle();
+        leave_unanswered(world);
+        assert_eq!(kind(&waiting), ErrorKind::RefreshUnavailable, "{ends:?}");
+
+        apart.move_home();
+        world.pass(Duration::from_secs(2));
+        let request = world.rejected("/later");
+        world.refresher.try_next().unwrap().fail(RefreshError::rejected("invalid_grant"));
+        world.settle();
+
+        assert_eq!(error(&request).end_reason(), Some(expected), "{ends:?}");
     }
 }
 

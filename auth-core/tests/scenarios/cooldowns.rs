@@ -155,6 +155,29 @@ fn a_success_ends_the_row_of_failures() {
     assert_cools(&world, 1);
 }
 
+/// F8: So do the first tokens, where it was those that could not be had.
+#[test]
+fn the_first_tokens_end_the_row_of_failures() {
+    let world = World::new();
+    world.refresher.script_acquire();
+    for times in 0..2 {
+        let waiting = world.get("/early");
+        world.refresher.try_next_acquire().unwrap().fail(RefreshError::misconfigured("not yet"));
+        world.settle();
+        assert_eq!(kind(&waiting), ErrorKind::Misconfigured);
+        world.pass(COOLED * 2_u32.pow(times));
+    }
+    let waiting = world.get("/");
+    world.refresher.try_next_acquire().unwrap().answer(Some(numbered(0)));
+    world.settle();
+    world.api_answers(200);
+    assert_eq!(status(&waiting), 200);
+
+    forced_fails(&world, down());
+
+    assert_cools(&world, 1);
+}
+
 /// F9: A forced refresh passes a full window and a cooldown at once; its own failure makes the cooldown longer, as any, and
 /// its success ends it.
 #[test]

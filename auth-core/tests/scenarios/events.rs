@@ -17,6 +17,7 @@ use auth_testkit::{
 use futures::{FutureExt as _, Stream, StreamExt as _};
 use http::Request;
 
+use crate::apart::Apart;
 use crate::world::{Answer, ORIGIN, World, error, kind, status};
 
 /// What the events say, in short.
@@ -386,6 +387,78 @@ fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
         thread.join().expect("the work did not panic");
     }
     result.expect("it ends within a minute")
+}
+
+/// A runtime whose tasks are polled by the test.
+#[derive(Clone, Default)]
+struct ByHand {
+    clock: ManualRuntime,
+    tasks: Arc<Mutex<Vec<BoxFuture<'static, ()>>>>,
+}
+
+impl ByHand {
+    /// Polls each task once.
+    fn poll_each(&self) {
+        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap());
+        tasks.retain_mut(|task| task.now_or_never().is_none());
+        self.tasks.lock().unwrap().append(&mut tasks);
+    }
+}
+
+impl Runtime for ByHand {
+    fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.clock.sleep(duration)
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.tasks.lock().unwrap().push(task);
+    }
+}
+
+/// O4: between two events others have their turn: a listener takes no longer at a time than one event takes it.
+#[test]
+fn one_event_is_told_at_a_time() {
+    let runtime = ByHand::default();
+    let count = Arc::new(AtomicUsize::new(0));
+    let told = Arc::clone(&count);
+    let session = Session::builder(ScriptedRefresher::new().0)
+        .runtime(runtime.clone())
+        .on_event(move |_| {
+            told.fetch_add(1, Ordering::Relaxed);
+        })
+        .build();
+    drop(session.sign_in(numbered(0)));
+    drop(session.sign_in(numbered(1)));
+
+    for expected in 1..=3 {
+        runtime.poll_each();
+        assert_eq!(count.load(Ordering::Relaxed), expected);
+    }
+}
+
+/// O4: a delivery that its runtime drops loses no event, and the next event waits for nothing.
+#[test]
+fn what_a_dropped_delivery_leaves_is_told_with_the_next_event() {
+    let apart = Apart::signed_in();
+    let world = &apart.world;
+    let before = world.events().len();
+    apart.tasks.shutdown();
+    drop(world.session.sign_out());
+    assert!(told_since(world, before).is_empty());
+
+    apart.move_home();
+    world.sign_in(numbered(5));
+
+    let told = told_since(world, before);
+    assert_eq!(told[..2], ["signed out 2", "signed in 3"]);
 }
 
 /// O7, K4: every flight has an id of its own and says why it was started; what comes of it carries the same id.

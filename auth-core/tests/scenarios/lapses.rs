@@ -614,3 +614,49 @@ fn revoke_may_wait_for_the_session() {
     assert_eq!(got, Some(Ok(())));
     shared.lock().unwrap().session = None;
 }
+
+/// K17, K5: a process that was stopped for longer than its lock lives, and goes on in the middle of a refresh. Another one may
+/// have rotated since: the old refresh token is not presented any more.
+#[test]
+fn a_flight_that_was_paused_past_its_deadline_presents_nothing() {
+    let apart = Apart::signed_in();
+    let world = &apart.world;
+    let waiting = apart.rejected("/");
+    world.refresher.try_next().unwrap().fail(RefreshError::unavailable("503"));
+    apart.drive();
+    assert_eq!(world.refresher.calls(), 1, "the second call comes after a pause");
+    world.pass(Duration::from_secs(70));
+    world.store.lose_lock();
+    world.store.put_rotated(numbered(7));
+
+    // The pause is over; the flight's own timer is not.
+    apart.tasks.advance(Duration::from_secs(1));
+    apart.drive();
+
+    assert_eq!(world.refresher.presented(), ["R0"], "R0 is spent");
+    assert_eq!(kind(&waiting), ErrorKind::RefreshUnavailable);
+    world.pass(Duration::from_secs(3));
+    let later = apart.rejected("/later");
+    world.api_answers(200);
+    apart.drive();
+    assert_eq!(status(&later), 200);
+    assert_eq!(world.bearers().last().map(String::as_str), Some("T7"), "it is adopted");
+    assert_eq!(world.refresher.calls(), 1);
+}
+
+/// K17, K5: the same where somebody has looked meanwhile, and the flight has lapsed: it has given its lock back.
+#[test]
+fn a_flight_that_has_lapsed_presents_nothing_more() {
+    let apart = Apart::signed_in();
+    let world = &apart.world;
+    let _waiting = apart.rejected("/");
+    world.refresher.try_next().unwrap().fail(RefreshError::unavailable("503"));
+    apart.drive();
+    lapse(world);
+    world.store.put_rotated(numbered(7));
+
+    apart.tasks.advance(Duration::from_secs(1));
+    apart.drive();
+
+    assert_eq!(world.refresher.presented(), ["R0"], "R0 is spent");
+}

@@ -222,6 +222,25 @@ fn a_pair_that_could_not_be_saved_is_used_and_saved_before_the_next_refresh() {
     assert_eq!(world.session.state(), SessionState::Active);
 }
 
+/// K2, invariant 3: nor is R1 presented while that save is not answered.
+#[test]
+fn a_pair_that_is_being_saved_is_not_refreshed_yet() {
+    let world = World::signed_in();
+    world.store.fail_next(Op::Save, 2);
+    rotate(&world, 1);
+    world.store.hold(Op::Save);
+
+    let waiting = world.rejected("/notes");
+    assert_eq!(world.refresher.calls(), 1);
+    world.store.release_holds();
+    world.settle();
+
+    world.refresh_answers(numbered(2));
+    assert_eq!(world.api_answers(200).as_deref(), Some("T2"));
+    assert_eq!(status(&waiting), 200);
+    assert_eq!(world.refresher.presented(), ["R0", "R1"]);
+}
+
 /// K2: the same while the store keeps failing: the session goes on from memory, refresh after refresh.
 #[test]
 fn a_store_that_stays_broken_does_not_stop_a_session() {
@@ -480,6 +499,22 @@ fn a_sign_in_or_sign_out_without_a_lock_is_written_and_told() {
     drop(others);
 }
 
+/// K17: a refresh whose lock was lost takes it anew, and what is saved then is saved: nobody is failed for it.
+#[test]
+fn a_pair_that_is_saved_under_a_second_lock_is_released() {
+    let world = World::with(|session| session.persist_failure(PersistFailure::Fail), |client| client);
+    world.store.lockable();
+    world.sign_in(numbered(0));
+    let waiting = world.rejected("/notes");
+
+    world.store.lose_lock();
+    world.refresh_answers(numbered(1));
+
+    assert_eq!(world.api_answers(200).as_deref(), Some("T1"));
+    assert_eq!(status(&waiting), 200);
+    assert_eq!(world.stored().as_deref(), Some("T1"));
+}
+
 /// K17: a sign-out that finds the lock lost takes it anew and writes once more.
 #[test]
 fn a_sign_out_whose_lock_was_lost_takes_it_anew() {
@@ -497,6 +532,8 @@ fn a_sign_out_whose_lock_was_lost_takes_it_anew() {
     world.refresh_answers(numbered(1));
     assert!(world.store.content().is_none());
     assert!(!world.store.is_locked());
+    let steps = steps_since(&world, before);
+    assert_eq!(steps.last().map(String::as_str), Some("guarded release"), "{steps:?}");
 }
 
 // --- what another process did --------------------------------------------------------------------------------------------
@@ -553,6 +590,39 @@ fn a_newer_pair_that_will_not_do_is_refreshed() {
     assert_eq!(status(&waiting), 200);
 
     assert_eq!(world.refresher.presented(), ["R1", "R7"]);
+}
+
+/// K6, invariant 2: what another process writes late, with a refresh token that this session has exchanged since, is not adopted
+/// but overwritten.
+#[test]
+fn a_spent_pair_that_comes_back_is_overwritten() {
+    let world = World::signed_in();
+    rotate(&world, 1);
+    world.store.put_rotated(numbered(7).with_refresh_token("R0"));
+
+    rotate(&world, 2);
+
+    assert_eq!(world.refresher.presented(), ["R0", "R1"]);
+    assert_eq!(world.stored().as_deref(), Some("T2"));
+}
+
+/// K6: where the server does not rotate, every pair has the same refresh token, and what another process got with it is as good as
+/// ever.
+#[test]
+fn a_pair_with_a_refresh_token_that_is_not_rotated_is_adopted() {
+    let world = World::signed_in();
+    let waiting = world.rejected("/first");
+    world.refresh_answers(numbered(1).with_refresh_token("R0"));
+    world.api_answers(200);
+    assert_eq!(status(&waiting), 200);
+    world.store.put_rotated(numbered(7).with_refresh_token("R0"));
+
+    let waiting = world.get("/second");
+    world.api_answers(401);
+
+    assert_eq!(world.api_answers(200).as_deref(), Some("T7"));
+    assert_eq!(status(&waiting), 200);
+    assert_eq!(world.refresher.calls(), 1);
 }
 
 /// K6: without a lock two processes may present one refresh token: the one that is refused reads the store again, and

@@ -72,7 +72,7 @@ pub fn token_store<P, S>(
 /// deadline has failed, and its thread is left behind. The store is used as an `Arc<dyn TokenStore>`.
 ///
 /// Handles of one process stand in for other processes, and a call that is dropped half-way for a crash: what only another
-/// process, or a crash, brings to light the suite cannot see.
+/// process, or a crash, brings to light the suite cannot see; `ProcessSuite` can (feature `processes`).
 ///
 /// A store that has no lock, since one session owns it, is judged without the clauses about the lock and about several
 /// sessions. The report names them as skipped, and so it does with those whose choice was not made.

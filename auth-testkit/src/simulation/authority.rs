@@ -14,6 +14,8 @@ pub(crate) struct Authority {
     tokens: u32,
     sign_ins: u32,
     revoked: Vec<u32>,
+    /// Those whose access tokens are still good.
+    refresh_revoked: Vec<u32>,
     access: HashMap<Token, Duration>,
     refresh: HashMap<Token, Refresh>,
 }
@@ -58,6 +60,7 @@ impl Authority {
             tokens: 0,
             sign_ins: 0,
             revoked: Vec::new(),
+            refresh_revoked: Vec::new(),
             access: HashMap::new(),
             refresh: HashMap::new(),
         }
@@ -84,7 +87,7 @@ impl Authority {
         now: Duration,
     ) -> Result<Grant, Refusal> {
         let Some(refresh) = self.refresh.get(&token) else { return Err(Refusal::Unknown) };
-        if self.revoked.contains(&token.sign_in) {
+        if self.revoked.contains(&token.sign_in) || self.refresh_revoked.contains(&token.sign_in) {
             return Err(Refusal::Revoked);
         }
         if refresh.expires.is_some_and(|at| now >= at) {
@@ -136,6 +139,11 @@ impl Authority {
     /// Nothing of this sign-in is good any more.
     pub(crate) fn revoke(&mut self, sign_in: u32) {
         self.revoked.push(sign_in);
+    }
+
+    /// No refresh token of this sign-in is good any more.
+    pub(crate) fn revoke_refresh(&mut self, sign_in: u32) {
+        self.refresh_revoked.push(sign_in);
     }
 
     fn grant(&self, access: Token, refresh: Token, rotated: bool, lifetime: Option<u64>) -> Grant {

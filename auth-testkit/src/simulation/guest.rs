@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use auth_core::{BoxFuture, Error};
 
 use super::plan::Fate;
-use super::record::{What, texts_of};
+use super::record::What;
 use super::secret;
 use super::universe::Universe;
 
@@ -47,12 +47,14 @@ impl Guest {
 
     fn settle(&self, outcome: &Outcome) {
         if let Err(error) = outcome
-            && secret::is_in(&texts_of(error))
+            && secret::is_in(&secret::texts_of(error))
         {
             self.record(What::Leaked(format!("the error of request {}", self.number)));
         }
+        let head = outcome.as_ref().err().and_then(Error::response);
+        let instead_of = head.map(|head| head.status.as_u16());
         let outcome = outcome.as_ref().map(|status| *status).map_err(Error::kind);
-        self.record(What::Settled { request: self.number, outcome });
+        self.record(What::Settled { request: self.number, outcome, instead_of });
     }
 }
 

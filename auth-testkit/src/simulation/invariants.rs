@@ -3,12 +3,27 @@
 //! Each looks at the record as it grows and keeps what it needs to know; none looks into the library. The numbers are those
 //! of `ARCHITECTURE.md`.
 
+mod answers;
+mod cooling;
 mod endings;
+mod forced;
 mod identity;
+mod idle;
+mod known;
+mod locking;
+mod looking;
+mod needless;
 mod order;
+mod pace;
 mod refreshing;
+mod revoking;
+mod road;
 mod saving;
 mod settling;
+mod storms;
+mod telling;
+mod trying;
+mod valid;
 
 use super::plan::Plan;
 use super::record::{Moment, What};
@@ -69,7 +84,12 @@ pub(super) struct Watch {
 type Broken = (String, String);
 
 impl Watch {
-    pub(super) fn new(plan: &Plan, more: impl Iterator<Item = Box<dyn Invariant>>) -> Self {
+    /// All but those of these names, and more.
+    pub(super) fn new(
+        plan: &Plan,
+        without: &[String],
+        more: impl Iterator<Item = Box<dyn Invariant>>,
+    ) -> Self {
         let mut all: Vec<Box<dyn Invariant>> = vec![
             Box::<refreshing::OneFlight>::default(),
             Box::<refreshing::NoReuse>::default(),
@@ -81,9 +101,24 @@ impl Watch {
             Box::<settling::EverybodySettles>::default(),
             Box::<refreshing::Generation>::default(),
             Box::<endings::EndsOnce>::default(),
-            Box::<endings::NoFalseLogout>::default(),
+            Box::new(endings::NoFalseLogout::new(plan)),
             Box::new(NoSecrets),
+            Box::new(road::Road::new(plan)),
+            Box::new(valid::GoodTokens::new(plan)),
+            Box::new(valid::NobodyWaits::new(plan)),
+            Box::new(needless::Reasons::new(plan)),
+            Box::new(storms::Restraint::new(plan)),
+            Box::new(pace::Pace::new(plan)),
+            Box::new(answers::Grounds::new(plan)),
+            Box::new(telling::Told::new(plan)),
+            Box::new(locking::UnderLock::new(plan)),
+            Box::new(looking::LooksFirst::new(plan)),
+            Box::new(revoking::Revoked::new(plan)),
+            Box::new(idle::NeverStale::new(plan)),
+            Box::new(trying::Tries::new(plan)),
+            Box::new(forced::Wishes::new(plan)),
         ];
+        all.retain(|invariant| !without.iter().any(|name| name == invariant.name()));
         all.extend(more);
         Self { all, must_succeed: Vec::new() }
     }
@@ -110,7 +145,7 @@ impl Watch {
     /// Once nothing goes wrong any more, whoever signs in gets an answer.
     fn life_goes_on(&mut self, moment: &Moment) -> Result<(), Broken> {
         match &moment.what {
-            What::Settled { request, outcome } if self.must_succeed.contains(request) => {
+            What::Settled { request, outcome, .. } if self.must_succeed.contains(request) => {
                 self.must_succeed.retain(|other| other != request);
                 if *outcome != Ok(200) {
                     let what = format!(

@@ -1,29 +1,33 @@
 //! Parts: what one process of the simulated world has to build its session from.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use auth_core::{
-    Bearer, Body, InvalidToken, Lease, Observed, PersistFailure, RefreshError, Refresher, Runtime, Scheme,
-    SchemeError, Session, SessionBuilder, TokenResponse, Tokens, Transport, async_trait,
+    Bearer, Body, InvalidToken, Lease, Observed, PersistFailure, RefreshError, Refresher, ReplayOrder,
+    Runtime, Scheme, SchemeError, Session, SessionBuilder, TokenResponse, Tokens, Transport, async_trait,
 };
 use http::{HeaderName, HeaderValue, Request, Uri, request, response};
 
 use super::plan::SessionPlan;
+use super::record::What;
 use super::runtime::SimulatedRuntime;
+use super::secret;
 use super::store::SimulatedStore;
-use super::transport::{REVOKE_URL, SimulatedTransport, TOKEN_URL};
+use super::transport::{FIRST_TOKENS, REVOKE_URL, SimulatedTransport, TOKEN_URL};
 use super::universe::{Universe, Who};
 
 /// What one process of the simulated world has to build its session from.
 ///
 /// [`builder`](Self::builder) is all that most need: a session builder with everything in it but what is yours.
-#[derive(Debug)]
 pub struct Parts {
     pub(crate) runtime: SimulatedRuntime,
     pub(crate) transport: SimulatedTransport,
     pub(crate) store: SimulatedStore,
     pub(crate) plan: SessionPlan,
+    universe: Arc<Universe>,
+    process: u32,
 }
 
 impl Parts {
@@ -31,8 +35,10 @@ impl Parts {
         Self {
             runtime: universe.runtime.process(),
             transport: SimulatedTransport::new(universe, who),
-            store: SimulatedStore::new(universe, who, plan.shared || plan.processes > 1),
+            store: SimulatedStore::new(universe, who, plan.is_shared()),
             plan: plan.clone(),
+            universe: Arc::clone(universe),
+            process: who.process,
         }
     }
 
@@ -57,19 +63,44 @@ impl Parts {
     /// A refresher as this world's server wants it: a form to [`TOKEN_URL`].
     #[must_use]
     pub fn refresher(&self) -> impl Refresher {
-        FormRefresher { transport: self.transport(), runtime: self.runtime() }
+        FormRefresher { transport: self.transport(), runtime: self.runtime(), acquires: self.plan.acquires }
     }
 
     /// A session builder with this refresher, the world's store, runtime and scheme, and the plan's settings.
     pub fn builder(&self, refresher: impl Refresher) -> SessionBuilder {
         let persist_failure =
             if self.plan.fail_unsaved { PersistFailure::Fail } else { PersistFailure::Continue };
-        Session::builder(refresher)
+        let order = if self.plan.unordered { ReplayOrder::Unordered } else { ReplayOrder::Fifo };
+        self.universe.record(self.process, What::Built);
+        let refresher = Seen { refresher, universe: Arc::clone(&self.universe), process: self.process };
+        let mut builder = Session::builder(refresher)
             .store(self.store())
             .runtime(self.runtime())
             .scheme(Stamped(Bearer))
             .patience(Duration::from_millis(self.plan.patience_ms))
             .persist_failure(persist_failure)
+            .replay_order(order)
+            .soft_window(self.plan.soft_window())
+            .expiry_margin(self.plan.margin())
+            .cooldown(self.plan.cooldown(), self.plan.longest_cooldown())
+            .longest_retry_after(self.plan.longest_retry_after())
+            .max_rejections(Some(self.plan.most_rejections()));
+        if let Some(most) = self.plan.max_waiters {
+            builder = builder.max_waiters(most.into());
+        }
+        if self.plan.idle {
+            builder = builder.refresh_while_idle();
+        }
+        builder
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("process", &self.process)
+            .field("plan", &self.plan)
+            .finish_non_exhaustive()
     }
 }
 
@@ -77,11 +108,11 @@ impl Parts {
 struct FormRefresher {
     transport: SimulatedTransport,
     runtime: SimulatedRuntime,
+    acquires: bool,
 }
 
 impl FormRefresher {
-    fn form(url: &str, parameter: &str, token: &str) -> Request<Body> {
-        let form = format!("grant_type=refresh_token&client_id=simulated&{parameter}={token}");
+    fn form(url: &str, form: String) -> Request<Body> {
         let mut request = Request::new(Body::from(form));
         *request.method_mut() = http::Method::POST;
         *request.uri_mut() = Uri::try_from(url).unwrap_or_default();
@@ -93,14 +124,53 @@ impl FormRefresher {
 impl Refresher for FormRefresher {
     async fn refresh(&self, current: &Tokens) -> Result<Tokens, RefreshError> {
         let token = current.refresh_token().ok_or_else(|| RefreshError::rejected("no refresh token"))?;
-        let response = self.transport.send(Self::form(TOKEN_URL, "refresh_token", token.reveal())).await?;
+        let form = format!("grant_type=refresh_token&refresh_token={}", token.reveal());
+        let response = self.transport.send(Self::form(TOKEN_URL, form)).await?;
         TokenResponse::read(response, self.runtime.now()).await
+    }
+
+    async fn acquire(&self) -> Result<Option<Tokens>, RefreshError> {
+        if !self.acquires {
+            return Ok(None);
+        }
+        let response = self.transport.send(Self::form(TOKEN_URL, FIRST_TOKENS.to_owned())).await?;
+        TokenResponse::read(response, self.runtime.now()).await.map(Some)
     }
 
     async fn revoke(&self, tokens: &Tokens) {
         if let Some(token) = tokens.refresh_token() {
-            let _ = self.transport.send(Self::form(REVOKE_URL, "token", token.reveal())).await;
+            let form = format!("token={}", token.reveal());
+            let _ = self.transport.send(Self::form(REVOKE_URL, form)).await;
         }
+    }
+}
+
+/// A refresher of whom the record has what it is offered for revocation.
+struct Seen<R> {
+    refresher: R,
+    universe: Arc<Universe>,
+    process: u32,
+}
+
+#[async_trait]
+impl<R: Refresher> Refresher for Seen<R> {
+    async fn refresh(&self, current: &Tokens) -> Result<Tokens, RefreshError> {
+        self.refresher.refresh(current).await
+    }
+
+    fn can_refresh(&self, current: &Tokens) -> bool {
+        self.refresher.can_refresh(current)
+    }
+
+    async fn acquire(&self) -> Result<Option<Tokens>, RefreshError> {
+        self.refresher.acquire().await
+    }
+
+    async fn revoke(&self, tokens: &Tokens) {
+        if let Some(refresh) = tokens.refresh_token().and_then(|token| secret::find(token.reveal())) {
+            self.universe.record(self.process, What::Offered { refresh });
+        }
+        self.refresher.revoke(tokens).await;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use auth_core::{Error, ErrorKind, Event, SessionState, Stamp};
+use auth_core::{Counters, ErrorKind, Event, SessionState, Stamp};
 
 /// A run, moment by moment.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +31,13 @@ pub enum What {
     Started,
     /// The process was killed.
     Killed,
+    /// The process stands still from here on: all of it, or what drives the session's own tasks.
+    Stopped {
+        /// Whether those who call the session stand still as well.
+        whole: bool,
+    },
+    /// It goes on.
+    GoesOn,
     /// A request was polled for the first time.
     Submitted {
         /// Which.
@@ -62,6 +69,29 @@ pub enum What {
         request: u32,
         /// The status of its response (200 for a call that returns no response), or what went wrong.
         outcome: Result<u16, ErrorKind>,
+        /// The status of the response that an error stands in for.
+        instead_of: Option<u16>,
+    },
+    /// `Session::refresh` was called by somebody who knows this stamp.
+    Knew {
+        /// The number of the call.
+        request: u32,
+        /// What it knows.
+        stamp: Stamp,
+    },
+    /// `Session::access_token` gave this token.
+    Handed {
+        /// The number of the call.
+        request: u32,
+        /// The token.
+        token: Token,
+    },
+    /// A request did not come through as it was made, or its response as it should be.
+    Spoiled {
+        /// Which.
+        request: u32,
+        /// What is wrong.
+        how: String,
     },
     /// A request's future was dropped before it was done.
     Cancelled {
@@ -84,6 +114,20 @@ pub enum What {
     Written {
         /// Whether the store holds what it should.
         saved: bool,
+    },
+    /// Somebody has a pair of the authorization server, by signing in or with an answer, and is told how long it lives.
+    Granted {
+        /// The pair.
+        pair: Pair,
+        /// How long the access token lives, in seconds, if the server says it.
+        lives_s: Option<u64>,
+        /// The same of the refresh token.
+        refresh_lives_s: Option<u64>,
+    },
+    /// First tokens were asked for, without a refresh token.
+    Acquiring {
+        /// The number of the call.
+        call: u32,
     },
     /// A refresh token was presented.
     Presented {
@@ -130,7 +174,15 @@ pub enum What {
         /// Which call.
         call: u32,
     },
-    /// A pair was offered for revocation.
+    /// The session is built with [`Parts::builder`](super::Parts::builder): from here on the record has what it offers for
+    /// revocation.
+    Built,
+    /// A pair was offered for revocation: `Refresher::revoke` was called.
+    Offered {
+        /// Its refresh token.
+        refresh: Token,
+    },
+    /// The authorization server was asked to revoke a pair, and has.
     Revoked {
         /// Its refresh token.
         refresh: Token,
@@ -141,6 +193,8 @@ pub enum What {
         call: u32,
         /// Which.
         op: StoreOp,
+        /// Whether it was made with the lock's guard, rather than past it.
+        locked: bool,
     },
     /// It ended.
     StoreEnded {
@@ -162,6 +216,10 @@ pub enum What {
     Told(Event),
     /// The session's state is another.
     State(SessionState),
+    /// Somebody who watches the session has seen this state.
+    Watched(SessionState),
+    /// What the session has counted so far. Told when everything is at rest.
+    Counted(Counters),
     /// The plan did something to the world: its words for it.
     Meddled(String),
     /// A text left the library that holds a token. Where.
@@ -238,15 +296,4 @@ impl Record {
     pub fn count(&self, kind: impl Fn(&What) -> bool) -> usize {
         self.moments.iter().filter(|moment| kind(&moment.what)).count()
     }
-}
-
-/// Every text by which an error shows itself.
-pub(crate) fn texts_of(error: &Error) -> String {
-    let mut text = format!("{error} {error:?}");
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(&format!(" {cause} {cause:?}"));
-        source = cause.source();
-    }
-    text
 }

@@ -18,6 +18,8 @@ use crate::runtime::clock::{Clock, Sleep};
 /// A [`Runtime`] on one thread in virtual time whose schedule a seed decides: which task that is ready runs next, and how
 /// long each step takes. The same seed gives the same run.
 ///
+/// It is strict about wakers: the one that counts is that of a task's last poll.
+///
 /// [`ManualRuntime`](crate::ManualRuntime) polls first what was woken first; this one polls what chance says, as a
 /// thread pool under load would, so that a few hundred seeds see interleavings that a test author would not think of.
 ///
@@ -63,6 +65,8 @@ struct Tasks {
     next: u64,
     processes: u32,
     killed: Vec<u32>,
+    /// Those that stand still: all of them, or their own tasks only.
+    stopped: HashMap<u32, Stopped>,
     /// Tasks that are there only to be in the way.
     parked: Vec<u64>,
     schedule: Dice,
@@ -70,8 +74,18 @@ struct Tasks {
     panicked: usize,
 }
 
+/// What of a process stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stopped {
+    Whole,
+    /// Not its guests.
+    Own,
+}
+
 struct Slot {
     process: u32,
+    /// A caller of the session, not a task of the session's.
+    guest: bool,
     /// Away while it is polled.
     future: Option<BoxFuture<'static, ()>>,
     wakeup: Arc<Wakeup>,
@@ -83,12 +97,22 @@ struct Ready {
     queue: Mutex<Vec<u64>>,
 }
 
-/// What a waker points to.
+/// What a waker points to. Each poll has another: whoever keeps the waker of an earlier one wakes nobody, as the contract
+/// of [`Future::poll`] has it.
 #[derive(Debug)]
 struct Wakeup {
     task: u64,
     queued: AtomicBool,
+    /// A later poll has another.
+    stale: AtomicBool,
     ready: Arc<Ready>,
+}
+
+impl Wakeup {
+    fn new(task: u64, ready: &Arc<Ready>) -> Arc<Self> {
+        let (queued, stale) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { task, queued, stale, ready: Arc::clone(ready) })
+    }
 }
 
 impl Wake for Wakeup {
@@ -97,7 +121,7 @@ impl Wake for Wakeup {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.queued.swap(true, Ordering::AcqRel) {
+        if !self.stale.load(Ordering::Acquire) && !self.queued.swap(true, Ordering::AcqRel) {
             lock(&self.ready.queue).push(self.task);
         }
     }
@@ -116,6 +140,7 @@ impl SimulatedRuntime {
             next: 0,
             processes: 1,
             killed: Vec::new(),
+            stopped: HashMap::new(),
             parked: Vec::new(),
             schedule: Dice::new(dice.roll()),
             steps: 0,
@@ -145,6 +170,7 @@ impl SimulatedRuntime {
         let ended: Vec<Slot> = {
             let mut tasks = lock(&self.world.tasks);
             tasks.killed.push(self.process);
+            tasks.stopped.remove(&self.process);
             let mine: Vec<u64> = tasks.of(self.process);
             mine.iter().filter_map(|id| tasks.slots.remove(id)).collect()
         };
@@ -242,9 +268,24 @@ impl SimulatedRuntime {
         lock(&self.world.tasks).panicked
     }
 
-    /// A task that may never end, until it is forgotten.
+    /// This process stands still: no time is lost for the others.
+    pub(crate) fn stop(&self, what: Stopped) {
+        lock(&self.world.tasks).stopped.insert(self.process, what);
+    }
+
+    /// It goes on.
+    pub(crate) fn go_on(&self) {
+        lock(&self.world.tasks).stopped.remove(&self.process);
+    }
+
+    /// A caller of the session.
+    pub(crate) fn spawn_guest(&self, task: BoxFuture<'static, ()>) {
+        self.insert(task, true);
+    }
+
+    /// The same, and it may never end, until it is forgotten.
     pub(crate) fn spawn_parked(&self, task: BoxFuture<'static, ()>) {
-        if let Some(id) = self.insert(task) {
+        if let Some(id) = self.insert(task, true) {
             lock(&self.world.tasks).parked.push(id);
         }
     }
@@ -259,7 +300,7 @@ impl SimulatedRuntime {
         parked.into_iter().for_each(|slot| self.quietly(|| drop(slot)).unwrap_or_default());
     }
 
-    fn insert(&self, task: BoxFuture<'static, ()>) -> Option<u64> {
+    fn insert(&self, task: BoxFuture<'static, ()>, guest: bool) -> Option<u64> {
         let (id, wakeup) = {
             let mut tasks = lock(&self.world.tasks);
             if tasks.killed.contains(&self.process) {
@@ -269,9 +310,8 @@ impl SimulatedRuntime {
             }
             let id = tasks.next;
             tasks.next += 1;
-            let ready = Arc::clone(&self.world.ready);
-            let wakeup = Arc::new(Wakeup { task: id, queued: AtomicBool::new(false), ready });
-            let slot = Slot { process: self.process, future: Some(task), wakeup: Arc::clone(&wakeup) };
+            let wakeup = Wakeup::new(id, &self.world.ready);
+            let slot = Slot { process: self.process, guest, future: Some(task), wakeup: Arc::clone(&wakeup) };
             tasks.slots.insert(id, slot);
             (id, wakeup)
         };
@@ -293,11 +333,15 @@ impl SimulatedRuntime {
         let mut tasks = lock(&self.world.tasks);
         let mut queue = lock(&self.world.ready.queue);
         loop {
-            if queue.is_empty() {
+            // Mostly nobody stands still.
+            let able: Option<Vec<usize>> = (!tasks.stopped.is_empty())
+                .then(|| (0..queue.len()).filter(|at| tasks.goes_on(queue[*at])).collect());
+            let many = able.as_ref().map_or(queue.len(), Vec::len);
+            if many == 0 {
                 return None;
             }
-            let at = if queue.len() == 1 { 0 } else { tasks.schedule.below(queue.len() as u64) as usize };
-            let id = queue.swap_remove(at);
+            let at = if many == 1 { 0 } else { tasks.schedule.below(many as u64) as usize };
+            let id = queue.swap_remove(able.map_or(at, |able| able[at]));
             let Some(slot) = tasks.slots.get(&id) else { continue };
             slot.wakeup.queued.store(false, Ordering::Release);
             tasks.steps += 1;
@@ -320,6 +364,8 @@ impl SimulatedRuntime {
             let mut tasks = lock(&self.world.tasks);
             let Some(slot) = tasks.slots.get_mut(&id) else { return };
             let Some(future) = slot.future.take() else { return };
+            slot.wakeup.stale.store(true, Ordering::Release);
+            slot.wakeup = Wakeup::new(id, &self.world.ready);
             (future, Waker::from(Arc::clone(&slot.wakeup)))
         };
         let polled = self.quietly(|| future.as_mut().poll(&mut Context::from_waker(&waker)));
@@ -342,6 +388,16 @@ impl SimulatedRuntime {
 }
 
 impl Tasks {
+    /// Whether this task can be polled just now.
+    fn goes_on(&self, id: u64) -> bool {
+        let Some(slot) = self.slots.get(&id) else { return true };
+        match self.stopped.get(&slot.process) {
+            None => true,
+            Some(Stopped::Whole) => false,
+            Some(Stopped::Own) => slot.guest,
+        }
+    }
+
     fn of(&self, process: u32) -> Vec<u64> {
         let mut mine: Vec<u64> =
             self.slots.iter().filter(|(_, slot)| slot.process == process).map(|(id, _)| *id).collect();
@@ -364,7 +420,7 @@ impl Runtime for SimulatedRuntime {
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {
-        self.insert(task);
+        self.insert(task, false);
     }
 
     fn random(&self) -> u64 {

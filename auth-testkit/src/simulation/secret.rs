@@ -1,5 +1,7 @@
 //! The texts of this world's tokens: they name their token, and give themselves away wherever they turn up.
 
+use auth_core::Error;
+
 use super::record::Token;
 
 /// Part of every token's text, and of no other text in the world.
@@ -30,4 +32,15 @@ pub(crate) fn find(text: &str) -> Option<Token> {
 /// Whether a token, or a part of one, is in this text.
 pub(crate) fn is_in(text: &str) -> bool {
     text.contains(MARK)
+}
+
+/// Every text by which an error shows itself.
+pub(crate) fn texts_of(error: &Error) -> String {
+    let mut text = format!("{error} {error:?}");
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(&format!(" {cause} {cause:?}"));
+        source = cause.source();
+    }
+    text
 }

@@ -91,6 +91,15 @@ impl Shrinker<'_> {
         self.try_change(|plan| plan.session.shared = false);
         self.try_change(|plan| plan.session.fail_unsaved = false);
         self.try_change(|plan| plan.session.patience_ms = 500);
+        self.try_change(|plan| plan.session.max_waiters = None);
+        self.try_change(|plan| plan.session.idle = false);
+        self.try_change(|plan| plan.session.unordered = false);
+        self.try_change(|plan| plan.session.acquires = false);
+        self.try_change(|plan| plan.session.soft_window_s = None);
+        self.try_change(|plan| plan.session.margin_s = None);
+        self.try_change(|plan| plan.session.cooldown_ms = None);
+        self.try_change(|plan| plan.session.longest_retry_after_s = None);
+        self.try_change(|plan| plan.session.max_rejections = None);
         self.try_change(|plan| plan.server.refresh_lifetime_s = None);
         self.try_change(|plan| plan.server.lifetime_s = Some(3600));
         self.try_change(|plan| plan.server.grace_ms = 0);

@@ -64,9 +64,9 @@ impl SimulatedStore {
         &self.universe.place.inside
     }
 
-    fn begin(&self, op: StoreOp) -> Call<'_> {
-        let number = self.universe.call();
-        self.universe.record(self.who.process, What::StoreBegan { call: number, op });
+    fn begin(&self, op: StoreOp, lease: Option<&Held>) -> Call<'_> {
+        let (number, locked) = (self.universe.call(), lease.is_some());
+        self.universe.record(self.who.process, What::StoreBegan { call: number, op, locked });
         Call { store: self, number, op, ended: false }
     }
 
@@ -77,7 +77,7 @@ impl SimulatedStore {
         lease: Option<&Held>,
         act: impl FnOnce(&mut Inside) -> Option<Tokens>,
     ) -> Result<Option<Tokens>, StoreError> {
-        let mut call = self.begin(op);
+        let mut call = self.begin(op, lease);
         let fault = self.fault(op).await;
         let full = op != StoreOp::Load && self.who.process != OUTSIDE && self.universe.is_full();
         if full || fault == Some(StoreFault::Fails) {
@@ -261,7 +261,7 @@ impl TokenStore for SimulatedStore {
         if !self.shared {
             return Ok(None);
         }
-        let mut call = self.begin(StoreOp::Lock);
+        let mut call = self.begin(StoreOp::Lock, None);
         match self.fault(StoreOp::Lock).await {
             Some(StoreFault::Fails) => return Err(call.end(StoreOutcome::Failed)),
             Some(StoreFault::KilledBefore) => {

@@ -1,6 +1,5 @@
 //! How a run is shown: as text, and as a page.
 
-mod asked;
 mod axis;
 mod chart;
 mod lanes;
@@ -10,7 +9,7 @@ mod overview;
 mod page;
 mod say;
 #[cfg(test)]
-mod scenes;
+pub(super) mod scenes;
 mod text;
 
 use super::run::Run;

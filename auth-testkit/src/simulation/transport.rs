@@ -12,6 +12,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use super::authority::{Grant, Special};
 use super::plan::{ApiFault, TokenFault};
 use super::record::{Token, What};
+use super::request::{self, RequestId};
 use super::secret;
 use super::universe::{Universe, Who};
 use crate::lock::lock;
@@ -22,12 +23,8 @@ pub const TOKEN_URL: &str = "https://login.test/token";
 pub const REVOKE_URL: &str = "https://login.test/revoke";
 /// The origin of the world's API.
 pub const API_ORIGIN: &str = "https://api.test";
-/// An endpoint of the API that answers 401 whatever the token.
-pub(crate) const ALWAYS_REJECTED: &str = "/always-401";
-
-/// Which request of the plan this is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RequestId(pub(crate) u32);
+/// In the body of a request for first tokens.
+pub(crate) const FIRST_TOKENS: &str = "grant_type=client_credentials";
 
 /// A [`Transport`] of the simulated world, as one process has it: everything under the host of [`TOKEN_URL`] is the
 /// authorization server, everything else is the API.
@@ -45,7 +42,8 @@ impl SimulatedTransport {
     async fn api(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
         let universe = &self.universe;
         let (head, body) = request.into_parts();
-        let number = head.extensions.get::<RequestId>().map_or(0, |RequestId(number)| *number);
+        let id = head.extensions.get::<RequestId>().copied();
+        let number = id.map_or(0, |id| id.number);
         let attempt = head.extensions.get::<Attempt>();
         let place = attempt.and_then(|attempt| Some((attempt.flight?.get(), attempt.ticket?)));
         let token = token_in(&head.headers);
@@ -65,14 +63,17 @@ impl SimulatedTransport {
             universe.sleep(ms).await;
         }
         // What cannot be read to its end is no request.
-        let _ = body.bytes().await;
+        let body = body.bytes().await.unwrap_or_default();
+        if let Some(how) = id.and_then(|id| request::spoiled(id, &head, &body)) {
+            universe.record(self.who.process, What::Spoiled { request: number, how: how.to_owned() });
+        }
         let good = token.is_some_and(|token| lock(&universe.authority).accepts(token, universe.now()));
         let status = match fault {
             Some(ApiFault::Breaks) => None,
             Some(ApiFault::Unavailable) => Some(StatusCode::SERVICE_UNAVAILABLE),
             Some(ApiFault::Rejects) => Some(StatusCode::UNAUTHORIZED),
             Some(ApiFault::Forbids) => Some(StatusCode::FORBIDDEN),
-            _ if good && head.uri.path() != ALWAYS_REJECTED => Some(StatusCode::OK),
+            _ if good && id.is_none_or(|id| !request::is_always_rejected(id.kind)) => Some(StatusCode::OK),
             _ => Some(StatusCode::UNAUTHORIZED),
         };
         universe.latency().await;
@@ -97,9 +98,19 @@ impl SimulatedTransport {
     async fn token(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
         let universe = &self.universe;
         let body = request.into_body().bytes().await.map_err(TransportError::new)?;
-        let Some(refresh) = find(&body) else { return Ok(refused("invalid_request", 400)) };
+        let first = String::from_utf8_lossy(&body).contains(FIRST_TOKENS);
         let number = universe.call();
-        universe.record(self.who.process, What::Presented { call: number, refresh });
+        let refresh = match find(&body) {
+            Some(refresh) => {
+                universe.record(self.who.process, What::Presented { call: number, refresh });
+                Some(refresh)
+            }
+            None if first => {
+                universe.record(self.who.process, What::Acquiring { call: number });
+                None
+            }
+            None => return Ok(refused("invalid_request", 400)),
+        };
         let mut call = Call { universe, process: self.who.process, number, granted: false, ended: false };
         let fault = universe.next_token(self.who.slot);
         universe.latency().await;
@@ -120,7 +131,13 @@ impl SimulatedTransport {
             keep_refresh: fault == Some(TokenFault::KeepRefresh),
             lifetime: if let Some(TokenFault::ShortLived(seconds)) = fault { Some(seconds) } else { None },
         };
-        let answer = lock(&universe.authority).exchange(refresh, special, universe.now());
+        let answer = {
+            let mut authority = lock(&universe.authority);
+            match refresh {
+                Some(refresh) => authority.exchange(refresh, special, universe.now()),
+                None => Ok(authority.sign_in(universe.now())),
+            }
+        };
         let grant = match answer {
             Ok(grant) => grant,
             Err(why) => {
@@ -147,6 +164,7 @@ impl SimulatedTransport {
             }
             _ => {
                 universe.latency().await;
+                universe.granted(self.who.process, &grant);
                 call.delivered();
                 Ok(granted(&grant))
             }

@@ -9,7 +9,7 @@ use auth_core::{BoxFuture, Runtime, SignInId, Tokens};
 use super::authority::{Authority, Grant};
 use super::dice::Dice;
 use super::plan::{ApiFault, Plan, ServerPlan, StoreCall, StoreFault, TokenFault};
-use super::record::{Moment, What};
+use super::record::{Moment, Pair, What};
 use super::runtime::SimulatedRuntime;
 use super::secret;
 use super::store::Place;
@@ -104,6 +104,13 @@ impl Universe {
     pub(crate) fn record(&self, process: u32, what: What) {
         let moment = Moment { at: self.since(), process, what };
         lock(&self.fresh).push(moment);
+    }
+
+    /// Somebody has this pair.
+    pub(crate) fn granted(&self, process: u32, grant: &Grant) {
+        let pair = Pair { access: grant.access, refresh: Some(grant.refresh) };
+        let Grant { lifetime: lives_s, refresh_lifetime: refresh_lives_s, .. } = *grant;
+        self.record(process, What::Granted { pair, lives_s, refresh_lives_s });
     }
 
     /// What was recorded since this was last asked.

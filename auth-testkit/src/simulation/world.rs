@@ -4,27 +4,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use auth_core::{
-    AuthClient, Body, BoxFuture, Event, NoReplay, Runtime, Session, SessionState, StoreGuard, TokenStore,
-    Tokens,
-};
-use bytes::Bytes;
-use futures::stream;
-use http::Request;
+use auth_core::{AuthClient, BoxFuture, Event, Runtime, Session, SessionState, Stamp};
+use futures::StreamExt as _;
 
 use super::Simulation;
-use super::authority::Special;
+use super::elsewhere::elsewhere;
 use super::guest::{Guest, Outcome};
 use super::invariants::Watch;
 use super::parts::Parts;
-use super::plan::{Action, Elsewhere, Fate, Plan, RequestKind};
-use super::record::{Record, Refusal, What, texts_of};
+use super::plan::{Action, Fate, Knows, Plan, RequestKind};
+use super::record::{Record, What};
+use super::request;
 use super::run::{Run, Violation};
-use super::runtime::SimulatedRuntime;
+use super::runtime::{SimulatedRuntime, Stopped};
 use super::secret;
-use super::store::SimulatedStore;
-use super::transport::{ALWAYS_REJECTED, API_ORIGIN, RequestId, SimulatedTransport};
-use super::universe::{OUTSIDE, Universe, Who};
+use super::transport::{API_ORIGIN, SimulatedTransport};
+use super::universe::{Universe, Who};
 use crate::lock::lock;
 
 /// Longer than all deadlines of a session together: what has not come to its end by then never will.
@@ -51,6 +46,16 @@ struct Process {
     client: AuthClient<SimulatedTransport>,
     state: SessionState,
     alive: Arc<AtomicBool>,
+    /// The stamps that it sent with first and last.
+    stamps: Option<(Stamp, Stamp)>,
+    /// When it goes on, if it stands still.
+    stopped_until: Duration,
+}
+
+impl Process {
+    fn is(&self, number: u32) -> bool {
+        self.who.process == number
+    }
 }
 
 /// There is no use in going on.
@@ -126,8 +131,10 @@ impl<'a> World<'a> {
         let holds =
             pair.and_then(|pair| secret::find(pair.access_token().reveal())).map(|token| token.sign_in);
         let wanted = signed_in.then(|| lock(&self.universe.authority).sign_ins());
+        // It may have ended meanwhile; whether it had a reason is seen elsewhere.
+        let ended = self.processes.iter().any(|process| matches!(process.state, SessionState::Ended(_)));
         self.check(|_| {
-            if holds == wanted {
+            if holds == wanted || (ended && holds.is_none()) {
                 return Ok(());
             }
             let what = format!("the store should hold sign-in {wanted:?}, and holds {holds:?}");
@@ -148,8 +155,25 @@ impl<'a> World<'a> {
     /// Whatever is under way comes to its end.
     fn rest(&mut self) -> Result<(), Broken> {
         self.until(self.universe.now() + ALL_DEADLINES)?;
+        for process in &self.processes {
+            self.universe.record(process.who.process, What::Counted(process.session.counters()));
+        }
+        self.look()?;
         let panics = self.universe.runtime.panicked();
-        self.check(|watch| watch.at_rest(panics))
+        self.check(|watch| watch.at_rest(panics))?;
+        self.unlocked()
+    }
+
+    /// Nobody holds the store's lock for longer than a refresh takes.
+    fn unlocked(&mut self) -> Result<(), Broken> {
+        let busy = |process: &Process| process.state == SessionState::Refreshing;
+        let held = self.universe.is_locked() && !self.processes.iter().any(busy);
+        self.check(|_| {
+            if !held {
+                return Ok(());
+            }
+            Err(("lock-given-back".to_owned(), "the store is locked, and no session refreshes".to_owned()))
+        })
     }
 
     /// Lets the world go on until then, and looks at every step.
@@ -164,6 +188,14 @@ impl<'a> World<'a> {
 
     /// What has happened since the last look.
     fn look(&mut self) -> Result<(), Broken> {
+        let now = self.universe.now();
+        for process in &mut self.processes {
+            if !process.stopped_until.is_zero() && now >= process.stopped_until {
+                process.stopped_until = Duration::ZERO;
+                process.runtime.go_on();
+                self.universe.record(process.who.process, What::GoesOn);
+            }
+        }
         for who in self.universe.kills() {
             if self.processes[who.slot].who == who {
                 self.kill(who.slot);
@@ -177,6 +209,12 @@ impl<'a> World<'a> {
             }
         }
         for moment in self.universe.fresh() {
+            if let What::Sent { stamp: Some(stamp), .. } = &moment.what
+                && let Some(process) = self.processes.iter_mut().find(|process| process.is(moment.process))
+            {
+                let (first, last) = process.stamps.unwrap_or((*stamp, *stamp));
+                process.stamps = Some((first, last.max(*stamp)));
+            }
             let seen = self.watch.see(&moment);
             self.record.moments.push(moment);
             if let Err(violation) = seen {
@@ -219,7 +257,30 @@ impl<'a> World<'a> {
             unreachable!("the world's own origin is one")
         };
         let state = session.state();
-        Process { who, runtime: parts.runtime(), session, client, state, alive }
+        self.universe.record(who.process, What::State(state));
+        let (universe, mut states) = (Arc::clone(&self.universe), session.watch());
+        parts.runtime().spawn_guest(Box::pin(async move {
+            while let Some(state) = states.next().await {
+                universe.record(who.process, What::Watched(state));
+            }
+        }));
+        let (runtime, stopped_until) = (parts.runtime(), Duration::ZERO);
+        Process { who, runtime, session, client, state, alive, stamps: None, stopped_until }
+    }
+
+    /// The process stands still, or its session's own tasks do.
+    fn stop(&mut self, slot: usize, what: Stopped, ms: u64) {
+        let until = self.universe.now() + Duration::from_millis(ms);
+        let process = &mut self.processes[slot];
+        if process.stopped_until.is_zero() {
+            process.stopped_until = until;
+            process.runtime.stop(what);
+            let whole = what == Stopped::Whole;
+            self.universe.record(process.who.process, What::Stopped { whole });
+            // So that the world looks again then.
+            let timer = self.universe.sleep(ms);
+            self.universe.runtime.spawn(timer);
+        }
     }
 
     /// The process ends where it stands, and another begins in its place.
@@ -241,17 +302,39 @@ impl<'a> World<'a> {
             Action::Request { kind, fate } => {
                 self.request(slot, kind, fate);
             }
-            Action::Refresh { fate } => {
-                let session = self.processes[slot].session.clone();
-                self.guest(slot, fate, move |_| {
-                    Box::pin(async move { session.refresh(None).await.map(|_| 200) })
+            Action::Refresh { fate, knows } => {
+                let process = &self.processes[slot];
+                let (session, stamps) = (process.session.clone(), process.stamps);
+                let known = match knows {
+                    Knows::Nothing => None,
+                    Knows::Newest => stamps.map(|(_, last)| last),
+                    Knows::Oldest => stamps.map(|(first, _)| first),
+                };
+                self.guest(slot, fate, move |request| {
+                    Box::pin(async move {
+                        if let Some(stamp) = known {
+                            universe.record(who.process, What::Knew { request, stamp });
+                        }
+                        let lease = session.refresh(known).await?;
+                        if let Some(token) = lease.header().1.to_str().ok().and_then(secret::find) {
+                            universe.record(who.process, What::Handed { request, token });
+                        }
+                        Ok(200)
+                    })
                 });
             }
             Action::AccessToken { min_s, fate } => {
                 let session = self.processes[slot].session.clone();
                 let least = Duration::from_secs(min_s);
-                let ask = async move { session.access_token(least).await.map(|_| 200) };
-                self.guest(slot, fate, move |_| Box::pin(ask));
+                self.guest(slot, fate, move |request| {
+                    Box::pin(async move {
+                        let token = session.access_token(least).await?;
+                        if let Some(token) = secret::find(token.reveal()) {
+                            universe.record(who.process, What::Handed { request, token });
+                        }
+                        Ok(200)
+                    })
+                });
             }
             Action::SignIn => self.sign_in(slot),
             Action::SignOut => {
@@ -260,11 +343,18 @@ impl<'a> World<'a> {
             }
             Action::Kill => self.kill(slot),
             Action::ExpireAccess => lock(&universe.authority).forget_access(),
-            Action::RevokeFamily => {
+            Action::Pause { ms } => self.stop(slot, Stopped::Whole, ms),
+            Action::Stall { ms } => self.stop(slot, Stopped::Own, ms),
+            Action::RevokeFamily | Action::RevokeRefresh => {
                 if let Some(pair) = universe.stored_pair()
                     && let Some(token) = secret::find(pair.access_token().reveal())
                 {
-                    lock(&universe.authority).revoke(token.sign_in);
+                    let mut authority = lock(&universe.authority);
+                    if *what == Action::RevokeFamily {
+                        authority.revoke(token.sign_in);
+                    } else {
+                        authority.revoke_refresh(token.sign_in);
+                    }
                 }
             }
             Action::Outage { ms } => universe.outage(ms),
@@ -290,6 +380,7 @@ impl<'a> World<'a> {
         let grant = lock(&self.universe.authority).sign_in(self.universe.now());
         let who = self.processes[slot].who;
         self.universe.record(who.process, What::SignIn { token: grant.access });
+        self.universe.granted(who.process, &grant);
         let tokens = self.universe.tokens(&grant);
         self.written(slot, |session| session.sign_in(tokens));
     }
@@ -298,7 +389,7 @@ impl<'a> World<'a> {
         let process = &self.processes[slot];
         let written = act(&process.session);
         let (universe, number) = (Arc::clone(&self.universe), process.who.process);
-        process.runtime.spawn(Box::pin(async move {
+        process.runtime.spawn_guest(Box::pin(async move {
             let saved = written.await.is_ok();
             universe.record(number, What::Written { saved });
         }));
@@ -306,10 +397,17 @@ impl<'a> World<'a> {
 
     /// A request to the API; its number.
     fn request(&mut self, slot: usize, kind: RequestKind, fate: Fate) -> u32 {
-        let client = self.processes[slot].client.clone();
+        let (client, process) = (self.processes[slot].client.clone(), self.processes[slot].who.process);
+        let universe = Arc::clone(&self.universe);
         self.guest(slot, fate, move |number| {
-            let request = api_request(kind, number);
-            Box::pin(async move { client.send(request).await.map(|response| response.status().as_u16()) })
+            let sent = request::make(number, kind);
+            Box::pin(async move {
+                let response = client.send(sent).await?;
+                if let Some(how) = request::unmarked(kind, &response) {
+                    universe.record(process, What::Spoiled { request: number, how: how.to_owned() });
+                }
+                Ok(response.status().as_u16())
+            })
         })
     }
 
@@ -325,28 +423,10 @@ impl<'a> World<'a> {
         if matches!(fate, Fate::ParkedAfterPolls(_)) {
             process.runtime.spawn_parked(Box::pin(guest));
         } else {
-            process.runtime.spawn(Box::pin(guest));
+            process.runtime.spawn_guest(Box::pin(guest));
         }
         number
     }
-}
-
-fn api_request(kind: RequestKind, number: u32) -> Request<Body> {
-    let body = match kind {
-        RequestKind::Buffered => Body::from("a note"),
-        RequestKind::OneShot => {
-            Body::stream(stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"a note"))]))
-        }
-        RequestKind::Plain | RequestKind::NoReplay | RequestKind::AlwaysRejected => Body::empty(),
-    };
-    let path = if kind == RequestKind::AlwaysRejected { ALWAYS_REJECTED } else { "/notes" };
-    let mut request = Request::new(body);
-    *request.uri_mut() = path.parse().unwrap_or_default();
-    request.extensions_mut().insert(RequestId(number));
-    if kind == RequestKind::NoReplay {
-        request.extensions_mut().insert(NoReplay);
-    }
-    request
 }
 
 /// Notes an event, and whether it holds what it must not.
@@ -359,54 +439,10 @@ fn told(universe: &Universe, process: u32, event: &Event) {
     };
     let mut text = format!("{event:?}");
     if let Some(error) = error {
-        text.push_str(&texts_of(error));
+        text.push_str(&secret::texts_of(error));
     }
     if secret::is_in(&text) {
         universe.record(process, What::Leaked("an event".to_owned()));
     }
     universe.record(process, What::Told(event.clone()));
-}
-
-/// Another program on the same store, which does as it should.
-fn elsewhere(universe: &Arc<Universe>, what: Elsewhere) -> BoxFuture<'static, ()> {
-    let universe = Arc::clone(universe);
-    Box::pin(async move {
-        let store = SimulatedStore::new(&universe, Who { slot: 0, process: OUTSIDE }, true);
-        let Ok(Some(mut guard)) = store.lock().await else { return };
-        let done = match what {
-            Elsewhere::Empties => guard.clear().await,
-            Elsewhere::SignsIn => {
-                let grant = lock(&universe.authority).sign_in(universe.now());
-                universe.record(OUTSIDE, What::SignIn { token: grant.access });
-                guard.save(&universe.stored(&grant, None)).await
-            }
-            Elsewhere::Rotates => rotate(&universe, &mut *guard).await,
-        };
-        // It is on the outside: nothing of it fails.
-        drop(done);
-        guard.release().await;
-    })
-}
-
-async fn rotate(universe: &Universe, guard: &mut dyn StoreGuard) -> Result<(), auth_core::StoreError> {
-    let Some(pair) = guard.load().await? else { return Ok(()) };
-    let Some(refresh) = pair.refresh_token().and_then(|token| secret::find(token.reveal())) else {
-        return Ok(());
-    };
-    let call = universe.call();
-    universe.record(OUTSIDE, What::Presented { call, refresh });
-    let answer = lock(&universe.authority).exchange(refresh, Special::default(), universe.now());
-    match answer {
-        Ok(grant) => {
-            universe.record(OUTSIDE, What::Exchanged { call, access: grant.access, refresh: grant.refresh });
-            universe.record(OUTSIDE, What::Delivered { call });
-            let new: Tokens = universe.stored(&grant, pair.sign_in_id());
-            guard.save(&new).await
-        }
-        Err(why) => {
-            universe.record(OUTSIDE, What::Refused { call, why });
-            let _: Refusal = why;
-            Ok(())
-        }
-    }
 }

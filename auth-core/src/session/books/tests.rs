@@ -66,6 +66,24 @@ fn an_empty_store_is_emptied_only_if_it_was_not_empty_before() {
     assert_eq!(books.read(None), Reading::SaveFirst);
 }
 
+/// K7, K8: so it is where a write without a lock looks first.
+#[test]
+fn an_empty_store_is_known_only_if_it_was_empty_before() {
+    let r0 = pair("0", 1);
+    let mut books = Books::new();
+    books.want(Content::Pair(Arc::clone(&r0)), Origin::Identity);
+    assert!(books.knows(None, &r0));
+
+    drop(books.answered(&books.due().unwrap(), Ok(())));
+
+    assert!(!books.knows(None, &r0), "somebody has emptied it");
+}
+
+#[test]
+fn an_empty_store_is_ours_where_nobody_is_signed_in() {
+    assert_eq!(Books::new().read(None), Reading::Ours);
+}
+
 /// K7: a sign-in whose save failed is not overruled by what the store held before it, after a refresh as little as before.
 #[test]
 fn a_sign_in_that_was_never_saved_wins_after_its_refresh_as_well() {

@@ -88,6 +88,10 @@ impl State {
     }
 
     pub(super) fn enter_phase(&mut self, phase: Phase) {
+        if matches!(phase, Phase::Ended(..)) {
+            // Whatever it still finds in the store, the session has ended. What it obtains is nobody's.
+            self.trash.flights.extend(self.lapsed.take());
+        }
         match std::mem::replace(&mut self.phase, phase) {
             Phase::Ended(_, error) => self.trash.errors.push(error),
             Phase::Active(active) => self.trash.errors.extend(active.draining.map(|(_, error)| error)),

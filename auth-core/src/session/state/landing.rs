@@ -86,9 +86,10 @@ impl State {
         self.is_up(flight.id) || self.lapsed.as_ref().is_some_and(|lapsed| lapsed.id == flight.id)
     }
 
-    /// The flight is about to present memory's pair: from here on no other may.
+    /// The flight is about to present memory's pair: from here on no other may. One that has lapsed may not begin to: its lock
+    /// was given back, and another process may have rotated.
     pub(crate) fn present(&mut self, flight: &Flight) -> Option<Arc<Tokens>> {
-        let pair = self.pair(flight)?;
+        let pair = self.pair(flight).filter(|_| self.is_up(flight.id))?;
         if self.overtake_lapsed(flight)
             && let Phase::Active(active) = &mut self.phase
         {

@@ -382,6 +382,8 @@ impl Model {
 
     fn end(&mut self, failure: Failure) -> Said {
         self.holder = Holder::Ended(failure.clone());
+        // What still flies for it brings nobody back.
+        self.lapsed = None;
         Said::End(failure)
     }
 
@@ -934,6 +936,7 @@ impl Sides {
                     self.model.take(id);
                     let failure = Failure::ended(EndReason::EndedElsewhere, None);
                     self.model.holder = Holder::Ended(failure.clone());
+                    self.model.lapsed = None;
                     Landed::Ended(failure)
                 } else {
                     Landed::Over
@@ -949,9 +952,9 @@ impl Sides {
     fn present(&mut self, driver: &mut Driver) -> bool {
         let id = driver.flight.id;
         let pair = self.state.present(&driver.flight);
-        let counts = self.model.counts(id);
+        // One that has lapsed holds the store's lock no longer: it does not begin anything.
         let up = self.model.is_up(id);
-        let expected = self.model.person().filter(|_| counts).map(|person| Arc::clone(&person.pair.tokens));
+        let expected = self.model.person().filter(|_| up).map(|person| Arc::clone(&person.pair.tokens));
         match (&pair, &expected) {
             (Some(pair), Some(expected)) => assert!(Arc::ptr_eq(pair, expected)),
             (None, None) => return false,
@@ -959,7 +962,7 @@ impl Sides {
         }
         let pair = pair.expect("just seen");
         assert!(!self.spent.iter().any(|spent| Arc::ptr_eq(spent, &pair)), "2: it was exchanged");
-        if up && let Some(lapsed) = self.model.lapsed.take() {
+        if let Some(lapsed) = self.model.lapsed.take() {
             let overtaken = self.drivers.iter().find(|driver| driver.flight.id == lapsed.id);
             assert!(overtaken.is_none_or(|driver| driver.flight.is_overtaken()), "2: it must not go on");
         }
@@ -1015,6 +1018,7 @@ impl Sides {
                 }
                 Holder::Somebody(_) => {
                     self.model.holder = Holder::Ended(failure.clone());
+                    self.model.lapsed = None;
                     Landed::Ended(failure)
                 }
                 _ => Landed::Over,

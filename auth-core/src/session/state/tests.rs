@@ -479,6 +479,34 @@ fn a_lapsed_flight_is_overtaken_by_the_next_one() {
 }
 
 #[test]
+fn a_flight_that_lapsed_before_it_presented_anything_presents_nothing() {
+    let mut table = Table::fresh();
+    let lapsed = started(table.reject());
+    let later = NOW + table.policy.flight;
+    drop(table.state.expire(later, 0, &table.policy));
+
+    assert!(
+        table.state.present(&lapsed).is_none(),
+        "nobody waits for it, and the next would present the same"
+    );
+}
+
+#[test]
+fn a_lapsed_flight_does_not_bring_back_a_session_that_has_ended() {
+    let mut table = Table::fresh();
+    let lapsed = started(table.reject());
+    let later = NOW + table.policy.flight;
+    drop(table.state.expire(later, 0, &table.policy));
+    let error = Error::ended(EndReason::RefreshTokenExpired, None);
+    assert!(matches!(table.state.end(EndReason::RefreshTokenExpired, error), Decision::End(..)));
+
+    assert!(!table.state.is_current(&lapsed));
+    let (landing, _) = table.state.follow(&lapsed, candidate(1, None), &table.policy);
+    assert!(matches!(landing, Landing::Over));
+    assert!(matches!(table.state.session_state(), SessionState::Ended(_)));
+}
+
+#[test]
 fn a_late_answer_is_what_the_next_flight_presents() {
     let mut table = Table::fresh();
     let lapsed = started(table.reject());
@@ -543,6 +571,20 @@ fn what_a_flight_brings_for_another_epoch_is_orphaned() {
     assert!(matches!(table.state.failed(&flight, error, None, NOW, 0, &table.policy), Landing::Over));
     assert_eq!(table.state.session_state(), SessionState::SignedOut);
     assert_eq!(flight.take_orphan().unwrap().refresh_token().unwrap().reveal(), "R0");
+}
+
+#[test]
+fn a_flight_sees_memorys_pair_while_it_counts_and_presents_it_while_it_is_up() {
+    let mut table = Table::fresh();
+    let flight = started(table.reject());
+    assert!(table.state.pair(&flight).is_some() && table.state.present(&flight).is_some());
+
+    drop(table.state.expire(NOW + table.policy.flight, 0, &table.policy));
+    assert!(table.state.pair(&flight).is_some(), "it may still be answered");
+    assert!(table.state.present(&flight).is_none(), "its lock was given back");
+
+    table.state.sign_in(candidate(5, None), header(), &table.policy);
+    assert!(table.state.pair(&flight).is_none(), "it is another's");
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Busy: sessions that nobody holds, and that are not evicted all the same.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use auth_core::{RefreshError, Session, SessionState, Sessions};
 use auth_testkit::{ManualRuntime, Op, Running, ScriptedRefresher, numbered};
 
 use super::tenants::{Tenants, pair};
+use crate::apart::Switch;
 
 /// It stays, however much it is in the way.
 #[track_caller]
@@ -282,4 +284,31 @@ fn one_whose_refresh_was_overtaken_goes_after_its_deadline() {
     tenants.pass(Duration::from_secs(60));
 
     assert!(tenants.sessions.get(&2).is_ok());
+}
+
+/// M4, I14: Nor does it stay for ever for a lock that is being given back by a runtime that nobody drives.
+#[test]
+fn one_whose_store_is_driven_by_nobody_goes_when_another_runtime_drives_it() {
+    let switch = Arc::new(OnceLock::<Switch>::new());
+    let of_sessions = Arc::clone(&switch);
+    let tenants =
+        Tenants::with(|pool| pool, move |session| session.runtime(of_sessions.get().unwrap().clone()));
+    let switch = switch.get_or_init(|| Switch::new(&tenants.runtime));
+    tenants.parts(1).store.lockable();
+    drop(tenants.signed_in(1));
+    let left_alone = ManualRuntime::new();
+    switch.to(&left_alone);
+    tenants.leave_refreshing(1);
+    left_alone.run_until_stalled();
+    tenants.parts(1).store.hold(Op::Release);
+    tenants.parts(1).refresher.try_next().unwrap().answer(pair(1, 1));
+    left_alone.run_until_stalled();
+    assert_eq!(tenants.parts(1).stored().as_deref(), Some("T1001"));
+
+    switch.to(&tenants.runtime);
+    tenants.pass_idle();
+    stays(&tenants, 1);
+    tenants.settle();
+
+    goes(&tenants, 1);
 }

@@ -4,8 +4,12 @@ use std::cell::RefCell;
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use auth_core::{Session, Sessions};
-use auth_testkit::{ManualRuntime, ScriptedRefresher};
+use std::time::Duration;
+
+use auth_core::{Runtime as _, Session, Sessions};
+use auth_testkit::{ManualRuntime, ScriptedRefresher, ScriptedStore, numbered};
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 thread_local! {
     static POOL: RefCell<Option<Sessions<Key>>> = const { RefCell::new(None) };
@@ -122,4 +126,36 @@ fn keys_may_panic() {
     assert_eq!(pool.get(&Key(1)).unwrap().state(), auth_core::SessionState::Active);
     assert!(pool.get(&Key(2)).is_ok());
     POOL.set(None);
+}
+
+/// M4: from the moment in which it is given up a session does nothing by itself, though it is still there: another may have been
+/// made in its place by then.
+#[test]
+fn one_that_was_given_up_refreshes_no_more_while_it_is_dropped() {
+    thread_local! {
+        static WHEN_DROPPED: RefCell<Option<ManualRuntime>> = const { RefCell::new(None) };
+    }
+    #[derive(Clone, PartialEq, Eq, Hash)]
+    struct Slow;
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            let runtime = WHEN_DROPPED.with(RefCell::take);
+            if let Some(runtime) = runtime {
+                runtime.advance(HOUR);
+            }
+        }
+    }
+    let runtime = ManualRuntime::new();
+    let (refresher, login) = ScriptedRefresher::new();
+    let (store, _) = ScriptedStore::new();
+    let make = move |_: &Slow| Session::builder(refresher.clone()).store(store.clone()).refresh_while_idle();
+    let pool = Sessions::builder(make).runtime(runtime.clone()).build();
+    let (key, tokens) = (Slow, numbered(0).with_expires_in(HOUR, runtime.now()));
+    runtime.block_on(pool.get(&key).unwrap().sign_in(tokens)).unwrap();
+
+    WHEN_DROPPED.set(Some(runtime));
+    let removed = pool.remove(&key);
+
+    assert!(removed && WHEN_DROPPED.with(|runtime| runtime.borrow().is_none()));
+    assert_eq!(login.calls(), 0);
 }

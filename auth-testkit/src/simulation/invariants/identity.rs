@@ -76,7 +76,7 @@ impl Invariant for OneIdentity {
             What::SignIn { token } => session.begins(false, Some(token.sign_in)),
             What::SignOut => session.begins(true, None),
             What::State(SessionState::Ended(_)) => session.out = true,
-            What::StoreBegan { call, op: StoreOp::Load } => {
+            What::StoreBegan { call, op: StoreOp::Load, .. } => {
                 session.loads.insert(*call);
             }
             What::StoreEnded { call, outcome: StoreOutcome::Done(Some(found)), .. }
@@ -87,10 +87,14 @@ impl Invariant for OneIdentity {
             What::Sent { request, token: Some(token), .. } => {
                 return self.sent(moment.process, *request, *token);
             }
-            What::Revoked { refresh } => {
+            What::Handed { request, token } => return self.sent(moment.process, *request, *token),
+            What::Offered { refresh } => {
                 let followed = session.found.iter().any(|found| *found != refresh.sign_in);
                 if !session.out && session.current == Some(refresh.sign_in) && !followed {
-                    return Err(format!("sign-in {} was revoked while it was in use", refresh.sign_in));
+                    return Err(format!(
+                        "sign-in {} was offered for revocation while it was in use",
+                        refresh.sign_in
+                    ));
                 }
             }
             _ => {}

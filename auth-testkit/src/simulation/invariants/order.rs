@@ -6,6 +6,7 @@ use std::time::Duration;
 use auth_core::Event;
 
 use super::Invariant;
+use super::known::LAG;
 use crate::simulation::plan::Plan;
 use crate::simulation::record::{Moment, What};
 
@@ -46,7 +47,8 @@ impl Invariant for InOrder {
                     return Err(sentence.clone());
                 }
             }
-            What::Parked { .. } => {
+            // Who stands still is not polled either.
+            What::Parked { .. } | What::Stopped { .. } => {
                 self.parked.insert(process);
             }
             What::Told(Event::QueueOpened { flight }) => {
@@ -72,6 +74,7 @@ impl Invariant for InOrder {
 /// 6. (and 5.) Once new tokens are there, nobody waits longer than the queue's patience for one that is not polled.
 pub(super) struct Patience {
     most: Duration,
+    least: Duration,
     published: HashMap<Flight, Duration>,
 }
 
@@ -79,7 +82,12 @@ impl Patience {
     pub(super) fn new(plan: &Plan) -> Self {
         // Steps take time as well: a request of this world is on its way for a few milliseconds.
         let slack = Duration::from_millis(plan.session.patience_ms / 5 + 50);
-        Self { most: Duration::from_millis(plan.session.patience_ms) + slack, published: HashMap::new() }
+        let least = Duration::from_millis(plan.session.patience_ms * 8 / 10);
+        Self {
+            least,
+            most: Duration::from_millis(plan.session.patience_ms) + slack,
+            published: HashMap::new(),
+        }
     }
 }
 
@@ -103,6 +111,17 @@ impl Invariant for Patience {
                     ));
                 }
             }
+            What::Told(Event::QueueOpened { flight }) => {
+                if let Some(published) = self.published.get(&(moment.process, flight.get()))
+                    && moment.at + LAG < *published + self.least
+                {
+                    return Err(format!(
+                        "the queue of flight {flight} opened after {:?}",
+                        moment.at - *published
+                    ));
+                }
+            }
+            What::Stopped { .. } => self.published.retain(|(process, _), _| *process != moment.process),
             _ => {}
         }
         Ok(())

@@ -4,9 +4,16 @@ use std::time::Duration;
 
 use auth_core::{EndReason, SessionState};
 
-use super::Watch;
+mod decisions;
+mod restraint;
+mod store;
+mod story;
+mod telling;
+
+use super::{Invariant, Watch, endings, identity, order, refreshing, saving, settling};
 use crate::simulation::plan::Plan;
 use crate::simulation::record::{Moment, Pair, Refusal, StoreOp, StoreOutcome, Token, What};
+use story::Story;
 
 fn token(number: u32) -> Token {
     Token { number, sign_in: 1 }
@@ -21,7 +28,7 @@ fn sent(request: u32, access: Token) -> What {
 }
 
 fn began(call: u32, op: StoreOp) -> What {
-    What::StoreBegan { call, op }
+    What::StoreBegan { call, op, locked: true }
 }
 
 fn ended(call: u32, op: StoreOp, outcome: StoreOutcome) -> What {
@@ -33,8 +40,27 @@ fn judge(moments: Vec<What>) -> String {
     judge_all(moments.into_iter().map(|what| (0, what)).collect())
 }
 
+/// Those that ask for no more of a record than is about them.
+fn watch() -> Watch {
+    let plan = Story::new().plan;
+    let all: Vec<Box<dyn Invariant>> = vec![
+        Box::<refreshing::OneFlight>::default(),
+        Box::<refreshing::NoReuse>::default(),
+        Box::<saving::SavedFirst>::default(),
+        Box::<saving::OneWriter>::default(),
+        Box::<identity::OneIdentity>::default(),
+        Box::<order::InOrder>::default(),
+        Box::new(order::Patience::new(&plan)),
+        Box::<settling::EverybodySettles>::default(),
+        Box::<refreshing::Generation>::default(),
+        Box::<endings::EndsOnce>::default(),
+        Box::new(endings::NoFalseLogout::new(&plan)),
+    ];
+    Watch { all, must_succeed: Vec::new() }
+}
+
 fn judge_all(moments: Vec<(u32, What)>) -> String {
-    let mut watch = Watch::new(&Plan::from_seed(0), std::iter::empty());
+    let mut watch = watch();
     for (number, (process, what)) in moments.into_iter().enumerate() {
         let moment = Moment { at: Duration::from_millis(number as u64), process, what };
         if let Err(violation) = watch.see(&moment) {
@@ -105,9 +131,13 @@ fn nobody_goes_out_as_somebody_else() {
     assert_eq!(judge([signed_in(), vec![sent(1, other)]].concat()), "one-identity");
     assert_eq!(judge([signed_in(), vec![What::SignOut, sent(1, token(1))]].concat()), "one-identity");
     let ended_session = What::State(SessionState::Ended(EndReason::NotRefreshable));
+    let presented = What::Presented { call: 1, refresh: token(2) };
     let refused = What::Refused { call: 1, why: Refusal::Expired };
     let rejected = What::State(SessionState::Ended(EndReason::Rejected));
-    assert_eq!(judge([signed_in(), vec![refused, rejected, sent(1, token(1))]].concat()), "one-identity");
+    assert_eq!(
+        judge([signed_in(), vec![presented, refused, rejected, sent(1, token(1))]].concat()),
+        "one-identity"
+    );
     assert_eq!(judge([signed_in(), vec![ended_session]].concat()), "no-false-logout");
 
     // The store shows another sign-in: the session may follow, but not with a request that it had sent before.
@@ -122,10 +152,10 @@ fn nobody_goes_out_as_somebody_else() {
 
 #[test]
 fn a_pair_in_use_is_not_revoked() {
-    let signed_in = vec![What::SignIn { token: token(1) }, What::Revoked { refresh: token(2) }];
+    let signed_in = vec![What::SignIn { token: token(1) }, What::Offered { refresh: token(2) }];
     assert_eq!(judge(signed_in), "one-identity");
     assert_eq!(
-        judge(vec![What::SignIn { token: token(1) }, What::SignOut, What::Revoked { refresh: token(2) }]),
+        judge(vec![What::SignIn { token: token(1) }, What::SignOut, What::Offered { refresh: token(2) }]),
         ""
     );
 }
@@ -147,7 +177,7 @@ fn replays_overtake_nobody() {
 #[test]
 fn who_was_submitted_settles_unless_it_was_given_up() {
     let submitted = || What::Submitted { request: 1 };
-    let settled = What::Settled { request: 1, outcome: Ok(200) };
+    let settled = What::Settled { request: 1, outcome: Ok(200), instead_of: None };
 
     assert_eq!(judge(vec![submitted()]), "everybody-settles");
     assert_eq!(judge(vec![settled.clone()]), "everybody-settles");
@@ -159,11 +189,14 @@ fn who_was_submitted_settles_unless_it_was_given_up() {
 #[test]
 fn nobody_is_signed_out_without_a_reason() {
     let state = |reason| What::State(SessionState::Ended(reason));
-    let refused = || What::Refused { call: 1, why: Refusal::Revoked };
+    let refused = || {
+        let presented = What::Presented { call: 1, refresh: token(2) };
+        vec![presented, What::Refused { call: 1, why: Refusal::Revoked }]
+    };
 
     assert_eq!(judge(vec![state(EndReason::Rejected)]), "no-false-logout");
     assert_eq!(judge(vec![state(EndReason::EndedElsewhere)]), "no-false-logout");
-    assert_eq!(judge(vec![refused(), state(EndReason::Rejected)]), "ends-once", "it was not told");
+    assert_eq!(judge([refused(), vec![state(EndReason::Rejected)]].concat()), "ends-once", "it was not told");
     let emptied =
         vec![(1, What::Stored { pair: None }), (0, state(EndReason::EndedElsewhere)), (0, What::Killed)];
     assert_eq!(judge_all(emptied), "");
@@ -171,7 +204,7 @@ fn nobody_is_signed_out_without_a_reason() {
 
 #[test]
 fn panics_are_noticed() {
-    let mut watch = Watch::new(&Plan::from_seed(0), std::iter::empty());
+    let mut watch = Watch::new(&Plan::from_seed(0), &[], std::iter::empty());
     assert_eq!(watch.at_rest(1).unwrap_err().0, "no-panic");
     assert_eq!(watch.left_behind(1).unwrap_err().0, "nothing-left");
     assert!(watch.left_behind(0).is_ok());
@@ -179,9 +212,9 @@ fn panics_are_noticed() {
 
 #[test]
 fn who_signs_in_anew_gets_an_answer() {
-    let mut watch = Watch::new(&Plan::from_seed(0), std::iter::empty());
+    let mut watch = Watch::new(&Plan::from_seed(0), &[], std::iter::empty());
     watch.must_succeed(1);
-    let what = What::Settled { request: 1, outcome: Ok(401) };
+    let what = What::Settled { request: 1, outcome: Ok(401), instead_of: None };
     let violation = watch.see(&Moment { at: Duration::ZERO, process: 0, what }).unwrap_err();
     assert_eq!(violation.invariant, "life-goes-on");
 }

@@ -3,8 +3,10 @@
 //! What is likely to hurt comes together: requests in bursts, right after tokens have gone bad, with something else
 //! happening in the middle of the refresh that follows.
 
+mod scenes;
+
 use super::{
-    Action, ApiFault, Elsewhere, Fate, Plan, RequestKind, ServerPlan, SessionPlan, Step, StoreCall,
+    Action, ApiFault, Elsewhere, Fate, Knows, Plan, RequestKind, ServerPlan, SessionPlan, Step, StoreCall,
     StoreFault, TokenFault,
 };
 use crate::simulation::dice::Dice;
@@ -17,6 +19,15 @@ pub(super) fn plan(seed: u64) -> Plan {
         shared: processes > 1 || dice.once_in(2),
         patience_ms: dice.pick(&[500, 500, 100]),
         fail_unsaved: dice.once_in(8),
+        max_waiters: dice.once_in(6).then(|| dice.pick(&[1, 2, 4])),
+        idle: dice.once_in(6),
+        unordered: dice.once_in(12),
+        acquires: dice.once_in(6),
+        soft_window_s: dice.once_in(4).then(|| dice.pick(&[0, 3, 20, 1_000])),
+        margin_s: dice.once_in(6).then(|| dice.pick(&[0, 1, 30])),
+        cooldown_ms: dice.once_in(6).then(|| dice.pick(&[200, 5_000])),
+        longest_retry_after_s: dice.once_in(6).then(|| dice.pick(&[0, 2, 60])),
+        max_rejections: dice.once_in(6).then(|| dice.pick(&[1, 2])),
     };
     let rotates = !dice.once_in(6);
     let server = ServerPlan {
@@ -32,7 +43,8 @@ pub(super) fn plan(seed: u64) -> Plan {
     maker.everyone_signs_in();
     let scenes = maker.dice.between(1, 5);
     for _ in 0..scenes {
-        maker.scene();
+        maker.pause();
+        if maker.dice.once_in(2) { maker.aimed() } else { maker.scene() }
     }
     plan.steps.sort_by_key(|step| step.at_ms);
     plan
@@ -62,14 +74,18 @@ impl Maker<'_> {
         self.at += 100;
     }
 
-    /// Something goes bad, requests notice it, and something else happens meanwhile.
-    fn scene(&mut self) {
+    /// Time passes between two scenes.
+    fn pause(&mut self) {
         self.at += match self.dice.below(4) {
             0 => self.dice.below(200),
             1 => self.dice.below(3_000),
             2 => self.dice.below(30_000),
             _ => self.dice.below(90_000),
         };
+    }
+
+    /// Something goes bad, requests notice it, and something else happens meanwhile.
+    fn scene(&mut self) {
         if !self.dice.once_in(4) {
             self.add(0, 0, Action::ExpireAccess);
         }
@@ -117,7 +133,7 @@ impl Maker<'_> {
             let after = 6 + self.dice.below(spread + 1);
             let (kind, fate) = (self.kind(), self.fate());
             let what = match self.dice.below(24) {
-                0 => Action::Refresh { fate },
+                0 => Action::Refresh { fate, knows: self.knows() },
                 1 => Action::AccessToken { min_s: self.dice.pick(&[0, 30, 4_000]), fate },
                 _ => Action::Request { kind, fate },
             };
@@ -126,13 +142,20 @@ impl Maker<'_> {
     }
 
     fn kind(&mut self) -> RequestKind {
-        match self.dice.below(16) {
-            0 => RequestKind::OneShot,
-            1 => RequestKind::NoReplay,
-            2 => RequestKind::AlwaysRejected,
-            3..6 => RequestKind::Buffered,
+        match self.dice.below(32) {
+            0 | 1 => RequestKind::OneShot,
+            2 | 3 => RequestKind::NoReplay,
+            4 | 5 => RequestKind::AlwaysRejected,
+            6..12 => RequestKind::Buffered,
+            12 => RequestKind::Anonymous,
+            13 => RequestKind::OtherOrigin,
+            14 => RequestKind::OwnHeader,
             _ => RequestKind::Plain,
         }
+    }
+
+    fn knows(&mut self) -> Knows {
+        self.dice.pick(&[Knows::Nothing, Knows::Nothing, Knows::Newest, Knows::Oldest])
     }
 
     fn fate(&mut self) -> Fate {
@@ -146,12 +169,14 @@ impl Maker<'_> {
 
     /// Something that makes what follows go wrong.
     fn fault(&mut self) -> Action {
-        match self.dice.below(12) {
+        match self.dice.below(14) {
             0..4 => Action::NextToken(self.token_fault()),
             4..7 => self.store_fault(),
             7 => Action::NextApi(self.api_fault()),
             8 | 9 => Action::DiskFull { ms: self.dice.pick(&[100, 1_000, 20_000]) },
-            10 => Action::Outage { ms: self.dice.pick(&[300, 3_000, 40_000]) },
+            10 => Action::RevokeRefresh,
+            11 => self.standstill(),
+            12 => Action::Outage { ms: self.dice.pick(&[300, 3_000, 40_000]) },
             _ => Action::JumpWall { seconds: self.dice.pick(&[-7_200, -30, 30, 7_200]) },
         }
     }
@@ -167,13 +192,18 @@ impl Maker<'_> {
             8 => Action::ExpireAccess,
             9 if !alone => Action::Elsewhere(Elsewhere::Rotates),
             10 if !alone => Action::Elsewhere(Elsewhere::SignsIn),
-            11 if !alone => Action::Elsewhere(Elsewhere::Empties),
+            11 => Action::Elsewhere(Elsewhere::Empties),
             12 if !alone => Action::StealLock,
             _ => {
                 let (kind, fate) = (self.kind(), self.fate());
                 Action::Request { kind, fate }
             }
         }
+    }
+
+    fn standstill(&mut self) -> Action {
+        let ms = self.dice.pick(&[300, 3_000, 12_000, 40_000, 70_000]);
+        if self.dice.once_in(2) { Action::Pause { ms } } else { Action::Stall { ms } }
     }
 
     fn token_fault(&mut self) -> TokenFault {

@@ -10,9 +10,9 @@ mod shapes;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::super::asked::Asked;
 use super::super::record::Record;
 use super::super::run::{Run, Violation};
-use super::asked::Asked;
 use super::axis::Axis;
 use super::lanes::{Lanes, Of, Own};
 use super::legend::{Group, Look};
@@ -25,7 +25,7 @@ pub(super) struct Chart<'a> {
     record: &'a Record,
     violation: Option<&'a Violation>,
     lanes: &'a Lanes,
-    asked: Asked<'a>,
+    asked: Asked,
     axis: Axis,
     layout: Layout,
 }

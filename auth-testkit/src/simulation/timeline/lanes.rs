@@ -173,12 +173,14 @@ impl Of {
         let own = match &moment.what {
             What::Meddled(_) | What::Healed => return Self::World,
             What::Presented { .. }
+            | What::Acquiring { .. }
             | What::Exchanged { .. }
             | What::Refused { .. }
             | What::Failed { .. }
             | What::Delivered { .. }
             | What::Lost { .. }
             | What::Abandoned { .. }
+            | What::Offered { .. }
             | What::Revoked { .. } => return Self::Endpoint,
             What::StoreBegan { .. } | What::StoreEnded { .. } | What::Unlocked | What::Stored { .. } => {
                 return Self::Store;

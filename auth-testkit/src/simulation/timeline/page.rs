@@ -1,7 +1,7 @@
 //! The page: a run as one HTML file that needs nothing else.
 
+use super::super::asked::Asked;
 use super::super::run::{Run, Violation};
-use super::asked::Asked;
 use super::chart::Chart;
 use super::lanes::Lanes;
 use super::markup::Markup;

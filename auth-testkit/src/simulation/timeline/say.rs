@@ -1,13 +1,15 @@
 //! Words: a moment as a sentence, a time as a person reads it.
 
+mod events;
+
 use std::time::Duration;
 
-use auth_core::{Cause, Event, SessionState, Stamp};
+use auth_core::{Event, SessionState, Stamp};
 
+use super::super::asked::Asked;
 use super::super::plan::Plan;
 use super::super::record::{Moment, Pair, Refusal, StoreOp, StoreOutcome, Token, What};
 use super::super::run::Run;
-use super::asked::Asked;
 use super::lanes::{OUTSIDE, Of, Own};
 
 /// An access token.
@@ -126,7 +128,7 @@ fn flight(what: &What) -> Option<u64> {
 }
 
 /// What happened, without who and when.
-pub(super) fn sentence(moment: &Moment, asked: &Asked<'_>) -> String {
+pub(super) fn sentence(moment: &Moment, asked: &Asked) -> String {
     match &moment.what {
         What::Submitted { request } => format!("begins: {}", asked.words(*request)),
         What::Started => "the process starts".to_owned(),
@@ -142,14 +144,29 @@ pub(super) fn sentence(moment: &Moment, asked: &Asked<'_>) -> String {
         What::SignOut => "sign_out is called".to_owned(),
         What::Written { saved: true } => "what it had to write is written".to_owned(),
         What::Written { saved: false } => "what it had to write is not written".to_owned(),
-        What::StoreBegan { call, op } => format!("{} begins (call {call})", store_op(*op)),
+        What::StoreBegan { call, op, .. } => format!("{} begins (call {call})", store_op(*op)),
         What::StoreEnded { call, op, outcome } => {
             format!("{} (call {call})", store_ended(*op, *outcome))
         }
+        What::Built => "is built with the world's parts".to_owned(),
+        What::Stopped { whole: true } => "stands still".to_owned(),
+        What::Stopped { whole: false } => "nobody drives its own tasks".to_owned(),
+        What::GoesOn => "goes on".to_owned(),
+        What::Knew { request, stamp } => format!("request {request} knows stamp {}", self::stamp(*stamp)),
+        What::Handed { request, token } => {
+            format!("request {request} is given {}", of(&access(*token), *token))
+        }
+        What::Spoiled { request, how } => format!("request {request}: {how}"),
+        What::Granted { pair, lives_s, .. } => {
+            let lives = lives_s.map(|seconds| format!(", for {seconds} s")).unwrap_or_default();
+            format!("is granted {}{lives}", self::pair(*pair))
+        }
+        What::Watched(state) => format!("a watcher sees: {}", self::state(*state)),
+        What::Counted(_) => "its counters are read".to_owned(),
         What::Unlocked => "the lock is given back".to_owned(),
         What::Stored { pair: Some(pair) } => format!("now holds {}", of(&self::pair(*pair), pair.access)),
         What::Stored { pair: None } => "is empty now".to_owned(),
-        What::Told(event) => format!("told: {}", told(event)),
+        What::Told(event) => format!("told: {}", events::told(event)),
         What::State(SessionState::Ended(reason)) => format!("state: ended, {reason}"),
         What::State(state) => format!("state: {}", self::state(*state)),
         // Of what the plan does, this is for one process.
@@ -168,6 +185,7 @@ fn endpoint(what: &What) -> String {
         What::Presented { call, refresh } => {
             format!("{} is presented (call {call})", of(&self::refresh(*refresh), *refresh))
         }
+        What::Acquiring { call } => format!("first tokens are asked for (call {call})"),
         What::Exchanged { call, access, refresh } => {
             format!("exchanged for {} and {} (call {call})", self::access(*access), self::refresh(*refresh))
         }
@@ -185,6 +203,9 @@ fn endpoint(what: &What) -> String {
         What::Delivered { call } => format!("the answer arrives (call {call})"),
         What::Lost { call } => format!("the answer is lost, and with it what was granted (call {call})"),
         What::Abandoned { call } => format!("given up, nothing granted so far (call {call})"),
+        What::Offered { refresh } => {
+            format!("{} is offered for revocation", of(&self::refresh(*refresh), *refresh))
+        }
         What::Revoked { refresh } => format!("{} is revoked", of(&self::refresh(*refresh), *refresh)),
         other => format!("{other:?}"),
     }
@@ -230,41 +251,6 @@ fn store_ended(op: StoreOp, outcome: StoreOutcome) -> String {
         (op, StoreOutcome::Failed) => format!("{} fails", store_op(op)),
         (op, StoreOutcome::Conflict) => format!("{} fails: the lock had been lost", store_op(op)),
         (op, StoreOutcome::Dropped) => format!("{} is dropped before it is done", store_op(op)),
-    }
-}
-
-fn told(event: &Event) -> String {
-    match event {
-        Event::Loaded { signed_in: true } => "the store was read: somebody is signed in".to_owned(),
-        Event::Loaded { signed_in: false } => "the store was read: nobody is signed in".to_owned(),
-        Event::LoadFailed { error } => format!("the load failed: {}", error.kind().as_str()),
-        Event::SignedIn { epoch } => format!("signed in, epoch {epoch}"),
-        Event::SignedOut { epoch } => format!("signed out, epoch {epoch}"),
-        Event::IdentityChanged { epoch } => format!("follows another's sign-in, epoch {epoch}"),
-        Event::RefreshStarted { cause, .. } => match cause {
-            Cause::Proactive => "starts (the token has expired, or soon will)".to_owned(),
-            Cause::Rejected => "starts (the token was rejected)".to_owned(),
-            Cause::Forced => "starts (somebody asked for it)".to_owned(),
-            _ => "starts".to_owned(),
-        },
-        Event::AttemptFailed { attempt, error, .. } => {
-            format!("call {attempt} of the refresher failed: {}", error.kind().as_str())
-        }
-        Event::Saved => "saved, the store holds what it should".to_owned(),
-        Event::SaveFailed { error } => format!("the save failed: {}", error.kind().as_str()),
-        Event::WrittenUnlocked => "the store was written without its lock".to_owned(),
-        Event::Refreshed { stamp, adopted, unchanged, waiters, .. } => {
-            let adopted = if *adopted { ", adopted from the store" } else { "" };
-            let unchanged = if *unchanged { ", the same access token" } else { "" };
-            format!("published as stamp {}{adopted}{unchanged}; {waiters} wait", self::stamp(*stamp))
-        }
-        Event::RefreshFailed { error, .. } => format!("fails: {}", error.kind().as_str()),
-        Event::Draining => "draining: the refresh token is dead".to_owned(),
-        Event::Ended(ended) => format!("ended, {}", ended.reason),
-        Event::Replayed { ticket: Some(ticket), .. } => format!("replays ticket {ticket}"),
-        Event::Replayed { ticket: None, .. } => "a request is replayed out of line".to_owned(),
-        Event::QueueOpened { .. } => "the queue opens: the first in line was not polled".to_owned(),
-        other => format!("{other:?}"),
     }
 }
 

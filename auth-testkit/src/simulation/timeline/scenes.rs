@@ -65,11 +65,11 @@ impl Scene {
     }
 
     pub(super) fn settled(&mut self, request: u32, outcome: Result<u16, ErrorKind>) -> &mut Self {
-        self.add(What::Settled { request, outcome })
+        self.add(What::Settled { request, outcome, instead_of: None })
     }
 
     pub(super) fn store(&mut self, call: u32, op: StoreOp) -> &mut Self {
-        self.add(What::StoreBegan { call, op })
+        self.add(What::StoreBegan { call, op, locked: false })
     }
 
     pub(super) fn store_done(&mut self, call: u32, op: StoreOp, found: Option<u32>) -> &mut Self {
@@ -96,7 +96,7 @@ pub(super) fn save(number: u32) -> StoreOp {
 }
 
 /// The first numbers of flights: a session gives them, and nobody else can.
-pub(super) fn flights() -> [FlightId; 2] {
+pub(in crate::simulation) fn flights() -> [FlightId; 2] {
     let runtime = ManualRuntime::new();
     let (refresher, _handle) = ScriptedRefresher::rotating();
     let seen = Arc::new(Mutex::new(Vec::new()));

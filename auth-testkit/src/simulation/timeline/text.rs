@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::super::asked::Asked;
 use super::super::record::Moment;
 use super::super::run::{Run, Violation};
-use super::asked::Asked;
 use super::lanes::Lanes;
 use super::overview::Overview;
 use super::say;

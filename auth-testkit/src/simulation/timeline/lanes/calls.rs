@@ -13,6 +13,11 @@ impl Draft {
                 self.part_begins(here, (Of::Endpoint, *call), Phase::Asking, &label);
                 self.lane(Of::Endpoint).begin(here, Key::Call(*call), Phase::Asking, label);
             }
+            What::Acquiring { call } => {
+                let label = "first tokens".to_owned();
+                self.part_begins(here, (Of::Endpoint, *call), Phase::Asking, &label);
+                self.lane(Of::Endpoint).begin(here, Key::Call(*call), Phase::Asking, label);
+            }
             What::Exchanged { call, access, .. } => self.exchanged(here, *call, say::access(*access)),
             What::Refused { call, .. } => self.answered(here, *call, Sign::Failed),
             What::Failed { call, .. } => self.answered(here, *call, Sign::Failed),
@@ -40,7 +45,7 @@ impl Draft {
 
     fn stored(&mut self, here: Here, what: &What) {
         match what {
-            What::StoreBegan { call, op } => {
+            What::StoreBegan { call, op, .. } => {
                 let (phase, label) = match op {
                     StoreOp::Load => (Phase::Loading, "load".to_owned()),
                     StoreOp::Save { pair } => (Phase::Saving, format!("save {}", say::pair(*pair))),

@@ -1,30 +1,40 @@
 //! What each request of a run is: the record numbers them, and the plan knows.
 
-use super::super::plan::{Action, Plan, RequestKind};
+use super::plan::{Action, Knows, Plan, RequestKind};
 
 /// The plan's requests, and other calls that wait, by their numbers.
 #[derive(Debug)]
-pub(super) struct Asked<'a> {
+pub(super) struct Asked {
     /// The world counts from 1, in the order of time.
-    steps: Vec<&'a Action>,
+    steps: Vec<Action>,
     /// Whether there is more than one process.
     pub(super) is_shared: bool,
 }
 
-impl<'a> Asked<'a> {
-    pub(super) fn new(plan: &'a Plan) -> Self {
+impl Asked {
+    pub(super) fn new(plan: &Plan) -> Self {
         let mut steps: Vec<_> = plan.steps.iter().collect();
         steps.sort_by_key(|step| step.at_ms);
         let waits = |what: &&Action| {
             matches!(what, Action::Request { .. } | Action::Refresh { .. } | Action::AccessToken { .. })
         };
-        let steps = steps.iter().map(|step| &step.what).filter(waits).collect();
+        let steps = steps.iter().map(|step| &step.what).filter(waits).cloned().collect();
         Self { steps, is_shared: plan.session.processes > 1 }
     }
 
-    fn step(&self, request: u32) -> Option<&'a Action> {
+    fn step(&self, request: u32) -> Option<&Action> {
         let index = usize::try_from(request).ok()?.checked_sub(1)?;
-        self.steps.get(index).copied()
+        self.steps.get(index)
+    }
+
+    /// What it asks for. A last check is a plain request.
+    pub(super) fn call(&self, request: u32) -> Call {
+        match self.step(request) {
+            Some(Action::Request { kind, .. }) => Call::Request(*kind),
+            Some(Action::Refresh { knows, .. }) => Call::Refresh(*knows),
+            Some(Action::AccessToken { min_s, .. }) => Call::AccessToken(*min_s),
+            _ => Call::Request(RequestKind::Plain),
+        }
     }
 
     /// In a word; nothing for what is as usual.
@@ -37,6 +47,9 @@ impl<'a> Asked<'a> {
                 RequestKind::OneShot => "one-shot body",
                 RequestKind::NoReplay => "no replay",
                 RequestKind::AlwaysRejected => "always 401",
+                RequestKind::Anonymous => "anonymous",
+                RequestKind::OtherOrigin => "another origin",
+                RequestKind::OwnHeader => "a header of its own",
             },
             Action::Refresh { .. } => "refresh()",
             Action::AccessToken { .. } => "access_token()",
@@ -47,6 +60,34 @@ impl<'a> Asked<'a> {
     /// In a sentence.
     pub(super) fn words(&self, request: u32) -> String {
         self.step(request).map_or_else(|| "a last check, when all is over".to_owned(), ToString::to_string)
+    }
+}
+
+/// A call that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// A request to the API.
+    Request(RequestKind),
+    /// `Session::refresh`
+    Refresh(Knows),
+    /// `Session::access_token`, valid for so many seconds.
+    AccessToken(u64),
+}
+
+impl Call {
+    /// Whether it goes to the API.
+    pub(super) fn is_request(self) -> bool {
+        matches!(self, Self::Request(_))
+    }
+
+    /// Whether it is a request that carries the session's token.
+    pub(super) fn carries_token(self) -> bool {
+        matches!(self, Self::Request(kind) if !matches!(kind, RequestKind::Anonymous | RequestKind::OtherOrigin | RequestKind::OwnHeader))
+    }
+
+    /// Whether it is sent again where its token is rejected.
+    pub(super) fn is_replayed(self) -> bool {
+        self.carries_token() && !matches!(self, Self::Request(RequestKind::OneShot | RequestKind::NoReplay))
     }
 }
 
@@ -62,7 +103,7 @@ mod tests {
         plan.steps = vec![
             Step { at_ms: 9, process: 0, what: Action::Request { kind: RequestKind::NoReplay, fate } },
             Step { at_ms: 5, process: 0, what: Action::SignIn },
-            Step { at_ms: 5, process: 0, what: Action::Refresh { fate } },
+            Step { at_ms: 5, process: 0, what: Action::Refresh { fate, knows: Knows::Nothing } },
         ];
 
         let asked = Asked::new(&plan);

@@ -1,0 +1,120 @@
+//! Of writes: one that failed is tried once more, what has ended is cleared away, and a sign-in or a sign-out is not given up
+//! for want of a lock.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use auth_core::{EndReason, Event, SessionState};
+
+use super::Invariant;
+use super::known::STEP;
+use crate::simulation::plan::{Plan, SessionPlan};
+use crate::simulation::record::{Moment, StoreOp, StoreOutcome, Token, What};
+
+/// A write that fails is made once more before it is told as failed; one of a sign-in or a sign-out is made without the lock
+/// where that cannot be had. When a session ends, the store is cleared of it. Where a pair must be saved to be used, one that
+/// was not is not.
+pub(super) struct Tries {
+    rules: SessionPlan,
+    sessions: BTreeMap<u32, Session>,
+}
+
+#[derive(Default)]
+struct Session {
+    disturbed: bool,
+    /// The last write failed, and was the first; when, if it is still to be made again.
+    failed: bool,
+    again: Option<Duration>,
+    /// It has ended, and the store has not been turned to since.
+    ended: bool,
+    /// A sign-in or a sign-out has not been tried yet; and it was not to be had.
+    due: bool,
+    asked: bool,
+    unlocked: bool,
+    saved: Option<Token>,
+    granted: Option<Token>,
+    signs_in: bool,
+}
+
+impl Tries {
+    pub(super) fn new(plan: &Plan) -> Self {
+        Self { rules: plan.session.clone(), sessions: BTreeMap::new() }
+    }
+}
+
+impl Session {
+    fn write(&mut self, outcome: StoreOutcome, at: Duration) {
+        // The second failure is the last.
+        let failed = matches!(outcome, StoreOutcome::Failed | StoreOutcome::Dropped);
+        self.failed = failed && !self.failed;
+        self.again = self.failed.then_some(at);
+    }
+
+    fn told(&mut self, event: &Event, rules: &SessionPlan) -> Result<(), String> {
+        match event {
+            Event::SaveFailed { .. } if self.due && self.unlocked => {
+                return Err("a sign-in or a sign-out was given up for want of the lock".to_owned());
+            }
+            Event::Refreshed { flight, adopted: false, .. }
+                if rules.fail_unsaved && self.granted.is_some() && self.granted != self.saved =>
+            {
+                return Err(format!("the tokens of flight {flight} are in use, and were not saved"));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Invariant for Tries {
+    fn name(&self) -> &'static str {
+        "tried-again"
+    }
+
+    fn see(&mut self, moment: &Moment) -> Result<(), String> {
+        let session = self.sessions.entry(moment.process).or_default();
+        if session.again.is_some_and(|then| moment.at > then + STEP) && !session.disturbed {
+            return Err("a write that failed was not tried again".to_owned());
+        }
+        match &moment.what {
+            What::Stopped { .. } => session.disturbed = true,
+            What::Killed => drop(self.sessions.remove(&moment.process)),
+            What::SignIn { .. } | What::SignOut => {
+                (session.due, session.asked, session.unlocked) = (true, false, false);
+                (session.granted, session.signs_in) = (None, matches!(moment.what, What::SignIn { .. }));
+            }
+            // A sign-in's own pair is no refresh's.
+            What::Granted { .. } if session.signs_in => session.signs_in = false,
+            What::State(SessionState::Ended(reason)) => session.ended = *reason != EndReason::EndedElsewhere,
+            What::State(_) => session.ended = false,
+            What::Granted { pair, .. } => session.granted = Some(pair.access),
+            What::StoreBegan { op, .. } => {
+                (session.ended, session.again) = (false, None);
+                session.asked |= *op == StoreOp::Lock;
+                session.due &= !matches!(op, StoreOp::Save { .. } | StoreOp::Clear);
+            }
+            What::StoreEnded { op: StoreOp::Lock, outcome, .. } => {
+                session.unlocked = session.asked && !matches!(outcome, StoreOutcome::Done(_));
+            }
+            What::StoreEnded { op: StoreOp::Save { pair }, outcome, .. } => {
+                session.write(*outcome, moment.at);
+                if matches!(outcome, StoreOutcome::Done(_)) {
+                    session.saved = Some(pair.access);
+                }
+            }
+            What::StoreEnded { op: StoreOp::Load, outcome: StoreOutcome::Done(Some(found)), .. } => {
+                session.saved = Some(found.access);
+            }
+            What::Told(event) if !session.disturbed => return session.told(event, &self.rules),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn at_rest(&mut self) -> Result<(), String> {
+        let left = self.sessions.iter().find(|(_, session)| session.ended);
+        left.map_or(Ok(()), |(process, _)| {
+            Err(format!("the session of process {process} ended, and nobody looked whether the store still holds its pair"))
+        })
+    }
+}
