@@ -22,6 +22,7 @@ text { font: 12px sans-serif; fill: #222 } .title { font-weight: bold; font-size
 ";
 const DRAWN: &str = "#0072b2";
 const NONE: &str = "#d55e00";
+const LATE: &str = "#56b4e9";
 const USED: &str = "#009e73";
 const USED_NONE: &str = "#cc79a7";
 
@@ -42,7 +43,9 @@ pub(crate) fn draw(days: &[Day], memories: &[Memory]) -> String {
 fn day(picture: &mut Picture, days: &[Day]) {
     const PART: usize = 300;
     let Some(most) = days.iter().map(|day| day.plan.sessions).max() else { return };
-    let shown: Vec<&Day> = days.iter().filter(|day| day.plan.sessions == most).collect();
+    let mut shown: Vec<&Day> = days.iter().filter(|day| day.plan.sessions == most).collect();
+    // What is highest goes behind.
+    shown.sort_by_key(|day| std::cmp::Reverse(day.by_second.iter().max()));
     let hours = shown.iter().map(|day| day.plan.hours).max().unwrap_or(1);
     let highest = shown.iter().flat_map(|day| day.by_second.iter()).max().copied().unwrap_or(1);
     let axes = Axes {
@@ -56,8 +59,9 @@ fn day(picture: &mut Picture, days: &[Day]) {
     );
     axes.hours(picture, hours);
     for (row, day) in shown.iter().enumerate() {
-        let highest =
-            day.by_second.chunks(PART).map(|part| f64::from(part.iter().max().copied().unwrap_or(0)));
+        let mut seconds = day.by_second.clone();
+        seconds.resize(day.plan.hours as usize * 3600, 0);
+        let highest = seconds.chunks(PART).map(|part| f64::from(part.iter().max().copied().unwrap_or(0)));
         let points =
             highest.enumerate().map(|(at, highest)| ((at as f64 + 0.5) * PART as f64 / 3600.0, highest));
         axes.line(picture, points, color(&day.plan), "line");
@@ -95,6 +99,15 @@ fn requests(picture: &mut Picture, days: &[Day]) {
         }
         axes.legend(picture, row, color, &format!("highest, {}", name(&plan)));
         row += 1;
+        if (refreshing, jitter) == (Refreshing::Timer, Jitter::Drawn) {
+            axes.formula(picture, fewest, LATE, |sessions| expected(&to(sessions)).last_peak);
+            for day in &mine {
+                let highest = f64::from(day.measured().last_peak);
+                axes.dot(picture, f64::from(day.plan.sessions), highest, LATE);
+            }
+            axes.legend(picture, row, LATE, "the same, last hour");
+            row += 1;
+        }
         // The mean is the same with jitter and without.
         if jitter == Jitter::Drawn {
             axes.formula(picture, fewest, color, |sessions| expected(&to(sessions)).mean);
