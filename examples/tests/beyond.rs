@@ -89,8 +89,8 @@ fn jitter_takes_the_peak_down_and_the_waits_for_locks_away() {
 /// What is chance is a tenth of the window.
 #[test]
 fn a_wider_window_spreads_more() {
-    let [usual, wide] =
-        ["", "--window 720"].map(|window| both(&format!("{SMALL} --homes 1 --refreshed timer {window}"))[0].clone());
+    let [usual, wide] = ["", "--window 720"]
+        .map(|window| both(&format!("{SMALL} --homes 1 --refreshed timer {window}"))[0].clone());
 
     for name in ["highest_second_first_lifetime", "highest_second_last_hour"] {
         assert!(number(&wide, name) < number(&usual, name), "{name}: {usual} {wide}");
