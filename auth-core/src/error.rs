@@ -292,3 +292,16 @@ impl From<TransportError> for Error {
         Self::caused(kind, error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_refresh_says_when_the_server_wants_to_be_asked_again() {
+        let hint = Duration::from_secs(7);
+        let failed = Error::refresh(RefreshError::unavailable("503").retry_after(hint));
+
+        assert_eq!(failed.advice(), Advice::RetryLater { after: Some(hint) });
+    }
+}
