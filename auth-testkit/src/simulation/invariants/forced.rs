@@ -156,7 +156,9 @@ impl Invariant for Wishes {
                 self.loaded.insert(process, *outcome == StoreOutcome::Done(None));
             }
             // Under the lock it is to be read once more.
-            What::StoreEnded { op: StoreOp::Lock, .. } => drop(self.loaded.remove(&process)),
+            What::StoreEnded { op: StoreOp::Lock, outcome: StoreOutcome::Done(_), .. } => {
+                self.loaded.remove(&process);
+            }
             What::Told(Event::Refreshed { .. }) => {
                 self.refreshed.insert(process, at);
                 self.flown.insert(process, at);

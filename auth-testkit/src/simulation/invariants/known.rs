@@ -138,6 +138,12 @@ impl Known {
             && all.all(|token| ends(token).flatten().is_some_and(|(_, latest)| at > latest + STEP))
     }
 
+    /// Whether this refresh token has.
+    pub(super) fn has_surely_expired(&self, process: u32, token: Token, at: Duration) -> bool {
+        let ends = self.lives.of_refresh(process, token).flatten();
+        ends.is_some_and(|(_, latest)| at > latest + STEP)
+    }
+
     fn refresh_tokens(&self, process: u32) -> impl Iterator<Item = Token> {
         let session = self.session(process);
         let pairs = session.map(|session| [session.granted, session.found]).into_iter().flatten().flatten();

@@ -1,14 +1,19 @@
 //! Of reasons: no refresh is started that nobody needs.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use auth_core::{Cause, Event, SessionState, Stamp};
 
 use super::Invariant;
-use super::known::{Known, Request};
+use super::known::{Known, LAG, Request};
 use crate::simulation::asked::Call;
 use crate::simulation::plan::{Knows, Plan};
-use crate::simulation::record::{Moment, What};
+use crate::simulation::record::{Moment, Token, What};
+use crate::simulation::universe::OUTSIDE;
+
+/// A refresh takes no longer.
+const FLIGHT: Duration = Duration::from_secs(31);
 
 /// A refresh has a reason: the newest token was rejected, or has little time left, or somebody asks for it who knows no older
 /// one; and its refresh token is not known to be dead.
@@ -32,6 +37,16 @@ impl Reasons {
         Self { known: Known::new(plan), sessions: HashMap::new() }
     }
 
+    fn presented(&self, moment: &Moment, refresh: Token) -> Result<(), String> {
+        let disturbed = self.known.session(moment.process).is_none_or(|session| session.disturbed);
+        // It may have been good when the refresh began.
+        let began = moment.at.saturating_sub(FLIGHT);
+        if !disturbed && self.known.has_surely_expired(moment.process, refresh, began) {
+            return Err(format!("refresh token {} was presented, which had expired", refresh.number));
+        }
+        Ok(())
+    }
+
     fn started(&self, moment: &Moment, cause: Cause) -> Result<(), &'static str> {
         let process = moment.process;
         let (Some(told), Some(session)) = (self.sessions.get(&process), self.known.session(process)) else {
@@ -44,8 +59,11 @@ impl Reasons {
         if session.disturbed || session.doubtful {
             return Ok(());
         }
-        if self.known.is_refresh_surely_expired(process, moment.at.saturating_sub(super::known::LAG)) {
-            return Err("its refresh token had expired");
+        // One that has expired is looked for in the store where there is nothing else left to use.
+        let before = moment.at.saturating_sub(LAG);
+        let good = self.known.newest_life(process).is_some_and(|life| life.is_surely_good(moment.at));
+        if good && !session.is_rejected() && self.known.is_refresh_surely_expired(process, before) {
+            return Err("its refresh token had expired, and the access token was good");
         }
         let newest = told.newest;
         match cause {
@@ -69,7 +87,7 @@ impl Reasons {
                 };
                 let asks = |request: &Request| match request.call {
                     Call::AccessToken(least) => {
-                        let least = std::time::Duration::from_secs(least);
+                        let least = Duration::from_secs(least);
                         let helps = !session.is_born()
                             || life.good.is_none_or(|good| least <= good + super::known::STEP);
                         let lasts = life.expires.is_none_or(|(earliest, _)| moment.at + least < earliest);
@@ -119,6 +137,9 @@ impl Invariant for Reasons {
             What::Answered { request, status: Some(401) } => {
                 let stamp = self.known.request(*request).and_then(Request::rejected);
                 self.sessions.entry(moment.process).or_default().rejected.extend(stamp);
+            }
+            What::Presented { refresh, .. } if moment.process != OUTSIDE => {
+                judged = self.presented(moment, *refresh)
             }
             What::Told(Event::RefreshStarted { flight, cause }) => {
                 judged = self

@@ -261,3 +261,18 @@ fn nobody_fails_where_the_store_holds_a_good_pair() {
             .breaks(forced::Wishes::new)
     );
 }
+
+#[test]
+fn a_refresh_token_that_has_expired_is_not_presented() {
+    let signed_in = || {
+        let granted = What::Granted { pair: pair(3, 4), lives_s: Some(100), refresh_lives_s: Some(50) };
+        Story::signed_in().add(granted).submitted(1).sent(1, 1, 1, token(3))
+    };
+    let presents = |ms| signed_in().at(ms).presented(1, 4).breaks(needless::Reasons::new);
+    let starts = |ms| signed_in().at(ms).submitted(2).starts(Cause::Forced).asks(&[PLAIN, REFRESH]);
+
+    assert!(!presents(79_000), "it may have been good when the refresh began");
+    assert!(presents(82_000));
+    assert!(starts(51_000).breaks(needless::Reasons::new), "the access token is good");
+    assert!(!starts(96_000).breaks(needless::Reasons::new), "the store may hold a newer one");
+}

@@ -17,7 +17,7 @@ fn after_a_failure_the_token_endpoint_is_left_alone() {
     assert!(again(700, Cause::Rejected));
     assert!(again(700, Cause::Proactive));
     assert!(!again(700, Cause::Forced), "whoever forces it does not wait");
-    assert!(!again(900, Cause::Rejected), "a fifth of it is chance");
+    assert!(!again(1_300, Cause::Rejected), "a fifth of it is chance");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn who_asks_to_be_left_alone_is() {
     let told = failed.told(Event::AttemptFailed { flight, attempt: 1, error });
 
     assert!(told.clone().at(100).presented(2, 2).breaks(pace::Pace::new));
-    assert!(!told.at(300).presented(2, 2).breaks(pace::Pace::new));
+    assert!(!told.at(1_300).presented(2, 2).breaks(pace::Pace::new));
 }
 
 #[test]

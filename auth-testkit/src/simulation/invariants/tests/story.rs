@@ -1,5 +1,6 @@
 //! A record by hand, for one invariant at a time.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use auth_core::{Cause, Error, ErrorKind, Event, FlightId, SessionState, Stamp, StoreError};
@@ -167,14 +168,25 @@ impl Story {
     }
 }
 
-/// A session's error of that kind, which only a session can make.
+/// What a session tells of a refresh that failed, which only a session can make.
 pub(super) fn unavailable() -> Error {
     use crate::{ManualRuntime, ScriptedRefresher, numbered};
     use auth_core::{RefreshError, Session};
 
     let runtime = ManualRuntime::new();
     let (refresher, handle) = ScriptedRefresher::new();
-    let session = Session::builder(refresher).runtime(runtime.clone()).build();
+    let told = Arc::new(Mutex::new(None));
+    let session = Session::builder(refresher)
+        .runtime(runtime.clone())
+        .on_event({
+            let told = Arc::clone(&told);
+            move |event| {
+                if let Event::RefreshFailed { error, .. } = event {
+                    *told.lock().unwrap() = Some(error.clone());
+                }
+            }
+        })
+        .build();
     runtime.block_on(session.sign_in(numbered(0))).unwrap();
     let refreshing = runtime.start({
         let session = session.clone();
@@ -184,7 +196,8 @@ pub(super) fn unavailable() -> Error {
         runtime.block_on(handle.next()).fail(RefreshError::unavailable("503"));
         runtime.advance(Duration::from_secs(1));
     }
-    runtime.block_on(refreshing).unwrap_err()
+    runtime.block_on(refreshing).unwrap_err();
+    told.lock().unwrap().take().unwrap()
 }
 
 pub(super) fn store_error() -> Error {
