@@ -139,7 +139,7 @@ impl Invariant for Reasons {
                 self.sessions.entry(moment.process).or_default().rejected.extend(stamp);
             }
             What::Presented { refresh, .. } if moment.process != OUTSIDE => {
-                judged = self.presented(moment, *refresh)
+                judged = self.presented(moment, *refresh);
             }
             What::Told(Event::RefreshStarted { flight, cause }) => {
                 judged = self
