@@ -34,20 +34,22 @@ pub(crate) fn expected(plan: &Plan) -> Expected {
             (mean, on_use(plan, |rate| rate * (-rate * spread / 2.0).exp()), mean)
         }
     };
-    let seconds = match plan.refreshing {
-        Refreshing::Timer => SIGN_INS.as_secs_f64(),
-        Refreshing::OnUse => 60.0,
+    // In how many seconds about as many come as in the highest.
+    let sign_ins = SIGN_INS.as_secs_f64();
+    let (first_seconds, last_seconds) = match plan.refreshing {
+        Refreshing::Timer => (sign_ins, (sign_ins + jitter(plan) * waves) / 4.0),
+        Refreshing::OnUse => (60.0, 3600.0),
     };
     Expected {
         mean,
-        first_peak: highest(first, seconds),
-        last_peak: highest(last, 3600.0_f64.min(3600.0 * last_share(plan, waves))),
+        first_peak: highest(first, first_seconds),
+        last_peak: highest(last, last_seconds),
         longest_wait: longest_wait(plan),
     }
 }
 
 /// How long a token is used: its lifetime without its window, which begins in the process whose chance is the earliest.
-pub(crate) fn cycle(plan: &Plan) -> f64 {
+fn cycle(plan: &Plan) -> f64 {
     let chance = match (plan.jitter, plan.refreshing) {
         (Jitter::Drawn, Refreshing::Timer) => 1.0 / f64::from(plan.homes + 1),
         _ => 0.5,
@@ -69,14 +71,6 @@ fn crest(plan: &Plan, wave: f64) -> f64 {
     // Most come first: a session's earliest of so many processes.
     let not_yet = (1.0 - sign_ins / width).powi(plan.homes as i32);
     sessions * (1.0 - not_yet) / sign_ins
-}
-
-/// How much of the last hour the last wave takes.
-fn last_share(plan: &Plan, waves: f64) -> f64 {
-    match plan.refreshing {
-        Refreshing::Timer => ((SIGN_INS.as_secs_f64() + jitter(plan) * waves) / 3600.0 / 4.0).min(1.0),
-        Refreshing::OnUse => 1.0,
-    }
 }
 
 /// The sum over the users, by how often they use their sessions.
