@@ -152,7 +152,8 @@ impl Invariant for Wishes {
         self.known.see(moment);
         self.cooling.see(moment);
         match &moment.what {
-            What::StoreEnded { op: StoreOp::Load, outcome, .. } => {
+            // One that was dropped says nothing, and another may have been made meanwhile.
+            What::StoreEnded { op: StoreOp::Load, outcome, .. } if *outcome != StoreOutcome::Dropped => {
                 self.loaded.insert(process, *outcome == StoreOutcome::Done(None));
             }
             // Under the lock it is to be read once more.
