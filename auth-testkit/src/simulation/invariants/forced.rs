@@ -1,6 +1,6 @@
 //! Of wishes: a forced refresh refreshes, a token that is to last lasts, and first tokens are asked for where there are none.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use auth_core::{ErrorKind, Event, SessionState};
@@ -26,6 +26,8 @@ pub(super) struct Wishes {
     /// Tokens that were given and do not last, unless a refresh that failed is told of by then.
     short: Vec<(Duration, u32, u32, Token)>,
     loaded: HashMap<u32, bool>,
+    /// Who has a pair that could not be saved: that is written before another's is adopted.
+    unsaved: HashSet<u32>,
 }
 
 impl Wishes {
@@ -39,6 +41,7 @@ impl Wishes {
             open: Vec::new(),
             short: Vec::new(),
             loaded: HashMap::new(),
+            unsaved: HashSet::new(),
         }
     }
 
@@ -78,7 +81,8 @@ impl Wishes {
         let (Some(token), Some(found), false) = (session.token, session.found(), session.doubtful) else {
             return false;
         };
-        let good = self.known.life(process, found).is_some_and(|life| life.is_surely_good(moment.at));
+        let good = self.known.life(process, found).is_some_and(|life| life.is_surely_good(moment.at))
+            && !self.unsaved.contains(&process);
         // Its own may not be used: where it could not be saved.
         let others = !session.was_given(found);
         others && good && found.sign_in == token.sign_in && found.number > token.number
@@ -160,6 +164,8 @@ impl Invariant for Wishes {
             What::StoreEnded { op: StoreOp::Lock, outcome: StoreOutcome::Done(_), .. } => {
                 self.loaded.remove(&process);
             }
+            What::Told(Event::SaveFailed { .. }) => drop(self.unsaved.insert(process)),
+            What::Told(Event::Saved) => drop(self.unsaved.remove(&process)),
             What::Told(Event::Refreshed { .. }) => {
                 self.refreshed.insert(process, at);
                 self.flown.insert(process, at);

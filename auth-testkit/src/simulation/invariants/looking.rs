@@ -17,6 +17,8 @@ use crate::simulation::universe::OUTSIDE;
 pub(super) struct LooksFirst {
     rules: SessionPlan,
     content: Option<Pair>,
+    /// The newest save was made without the lock: whoever has that cannot have seen it coming.
+    past_the_lock: bool,
     sessions: HashMap<u32, Session>,
     calls: HashMap<u32, Token>,
 }
@@ -130,7 +132,13 @@ impl Session {
 
 impl LooksFirst {
     pub(super) fn new(plan: &Plan) -> Self {
-        Self { rules: plan.session.clone(), content: None, sessions: HashMap::new(), calls: HashMap::new() }
+        Self {
+            rules: plan.session.clone(),
+            content: None,
+            past_the_lock: false,
+            sessions: HashMap::new(),
+            calls: HashMap::new(),
+        }
     }
 
     fn stored(&mut self, process: u32, pair: Option<Pair>) -> Result<(), String> {
@@ -139,7 +147,7 @@ impl LooksFirst {
         match (before, pair) {
             _ if session.disturbed => Ok(()),
             _ if session.unsaved.is_some() => Ok(()),
-            (_, None) if session.out => Ok(()),
+            (_, None) if session.out || self.past_the_lock => Ok(()),
             (Some(before), Some(pair)) if before.access.sign_in == pair.access.sign_in => {
                 if newest(before) <= newest(pair) {
                     return Ok(());
@@ -173,6 +181,9 @@ impl Invariant for LooksFirst {
     }
 
     fn see(&mut self, moment: &Moment) -> Result<(), String> {
+        if let What::StoreBegan { op: StoreOp::Save { .. }, locked, .. } = moment.what {
+            self.past_the_lock = !locked;
+        }
         let process = moment.process;
         let session = self.sessions.entry(process).or_default();
         if let What::State(state) = &moment.what {

@@ -162,7 +162,7 @@ impl Session {
             return Err(format!("{name}: {counted} were counted, and {told} seen"));
         }
         let at_least = [
-            ("joined", all.joined, sums.joined),
+            ("joined", all.joined, if self.stopped { 0 } else { sums.joined }),
             ("excessive", all.excessive, sums.excessive),
             ("saved", sums.saved, if self.stopped { 0 } else { sums.written }),
         ];
