@@ -101,6 +101,8 @@ impl Invariant for Revoked {
             What::Built => drop(self.built.insert(process)),
             What::Offered { refresh } => drop(self.owed.remove(&(process, refresh.sign_in))),
             What::State(state) if *state != SessionState::Unknown => drop(self.acquired.remove(&process)),
+            // While they are saved, first tokens are their task's alone: one that stands still may run out of time.
+            What::Stopped { .. } => drop(self.acquired.remove(&process)),
             What::Killed => self.owed.retain(|(other, _), _| *other != process),
             _ => {}
         }
