@@ -114,6 +114,7 @@ impl Pilot {
         let core = Arc::clone(&self.core);
         let locked = core.ledger.lock(&core, self.flight.id).await;
         let loaded = core.ledger.load(&core).await;
+        let held = matches!(locked, Locked::Held);
         let shared = !matches!(locked, Locked::Unshared);
         match (locked, loaded) {
             (Locked::Failed(error), loaded) => {
@@ -133,6 +134,9 @@ impl Pilot {
             let now = core.now();
             if core.change(|state, _| state.is_past_refreshing(now)) {
                 return Err(Stop::Expired);
+            }
+            if held && !core.ledger.holds(self.flight.id) {
+                return Err(unavailable(StoreError::conflict()));
             }
             let (error, basis) = match self.call().await {
                 (Some(basis), Ok(tokens)) => return self.keep(tokens, &basis),

@@ -82,6 +82,12 @@ impl Ledger {
         self.ask(core, |sender| Job::Lock(flight, sender)).await.unwrap_or_else(Locked::Failed)
     }
 
+    /// Whether the lock that the flight was given is still there, as far as anybody has noticed: an older write may have
+    /// found it lost.
+    pub(crate) fn holds(&self, flight: FlightId) -> bool {
+        self.desk().holders.contains(&flight)
+    }
+
     /// What the store holds.
     pub(crate) async fn load(&self, core: &Arc<Core>) -> Result<Option<Tokens>, StoreError> {
         self.ask(core, Job::Load).await.unwrap_or_else(Err)
@@ -349,6 +355,14 @@ impl Worker {
         }
     }
 
+    /// The lock was lost, and there is no other: nobody holds it any more.
+    fn lose(&self) {
+        let mut desk = self.core.ledger.desk();
+        if desk.is_worker(self.me) && desk.guard.is_none() {
+            desk.holders.clear();
+        }
+    }
+
     async fn release(&self, guard: Box<dyn StoreGuard>) {
         let _ = self.call(self.core.policy.store_call, guard.release()).await;
     }
@@ -393,12 +407,13 @@ impl Worker {
             if let Some(guard) = guard {
                 self.release(guard).await;
             }
+            let mut regained = None;
             if order.origin == Origin::Identity {
-                let (again, guard) = self.write_with(&order, None).await;
-                wrote = again;
-                if let Some(guard) = guard {
-                    self.put_back(guard).await;
-                }
+                (wrote, regained) = self.write_with(&order, None).await;
+            }
+            match regained {
+                Some(guard) => self.put_back(guard).await,
+                None => self.lose(),
             }
         } else if let Some(guard) = guard {
             self.put_back(guard).await;
