@@ -88,6 +88,10 @@ impl Invariant for Tries {
             What::State(SessionState::Ended(reason)) => session.ended = *reason != EndReason::EndedElsewhere,
             What::State(_) => session.ended = false,
             What::Granted { pair, .. } => session.granted = Some(pair.access),
+            // It came for somebody who had gone, and is no refresh's of the one who is here.
+            What::Offered { refresh } => {
+                session.granted = session.granted.filter(|granted| granted.sign_in != refresh.sign_in);
+            }
             What::StoreBegan { op, .. } => {
                 (session.ended, session.again) = (false, None);
                 session.asked |= *op == StoreOp::Lock;
