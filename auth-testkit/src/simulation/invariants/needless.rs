@@ -62,7 +62,8 @@ impl Reasons {
         // One that has expired is looked for in the store where there is nothing else left to use.
         let before = moment.at.saturating_sub(LAG);
         // Told late, it may have brought a newer token by now: what is known of that says nothing of how it began.
-        let newest = self.known.newest_life(process).filter(|_| session.newest == told.newest);
+        let late = told.newest.is_some_and(|told| session.newest != Some(told));
+        let newest = self.known.newest_life(process).filter(|_| !late);
         let good = newest.is_some_and(|life| life.is_surely_good(moment.at));
         if good && !session.is_rejected() && self.known.is_refresh_surely_expired(process, before) {
             return Err("its refresh token had expired, and the access token was good");

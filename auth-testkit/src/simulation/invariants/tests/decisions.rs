@@ -266,7 +266,8 @@ fn nobody_fails_where_the_store_holds_a_good_pair() {
 fn a_refresh_token_that_has_expired_is_not_presented() {
     let signed_in = || {
         let granted = What::Granted { pair: pair(3, 4), lives_s: Some(100), refresh_lives_s: Some(50) };
-        Story::signed_in().add(granted).submitted(1).sent(1, 1, 1, token(3))
+        let story = Story::signed_in().add(granted).publishes(Cause::Rejected, 1, 0);
+        story.submitted(1).sent(1, 1, 1, token(3))
     };
     let presents = |ms| signed_in().at(ms).presented(1, 4).breaks(needless::Reasons::new);
     let starts = |ms| signed_in().at(ms).submitted(2).starts(Cause::Forced).asks(&[PLAIN, REFRESH]);
