@@ -148,15 +148,6 @@ impl<T> Tasks<T> {
         }
     }
 
-    /// How often they were polled, all together.
-    pub async fn join(tasks: Vec<JoinHandle<u32>>) -> u64 {
-        let mut polls = 0;
-        for task in tasks {
-            polls += u64::from(task.await.unwrap());
-        }
-        polls
-    }
-
     /// From there to the last one's start.
     pub fn round(&self, ended: Instant, polls: u64, size: usize) -> Round {
         Round {
@@ -171,6 +162,15 @@ impl<T> Tasks<T> {
         let last = self.last.lock().unwrap().unwrap();
         last.duration_since(ended).as_nanos() as f64 / size as f64
     }
+}
+
+/// How often they were polled, all together.
+pub async fn join(tasks: Vec<JoinHandle<u32>>) -> u64 {
+    let mut polls = 0;
+    for task in tasks {
+        polls += u64::from(task.await.unwrap());
+    }
+    polls
 }
 
 /// Counts the polls of it, and tells when it has begun to wait.
@@ -209,7 +209,7 @@ pub async fn ours(size: usize) -> Round {
     }
     all.when_all_wait(size).await;
     gate.open.notify_one();
-    let polls = Tasks::<Session>::join(tasks).await;
+    let polls = join(tasks).await;
     let ended = gate.ended.lock().unwrap().unwrap();
     all.round(ended, polls, size)
 }

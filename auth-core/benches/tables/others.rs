@@ -12,7 +12,7 @@ use futures::future::{BoxFuture, Shared};
 use http::HeaderValue;
 use tokio::sync::{Mutex, Notify};
 
-use crate::parts::storm::{Round, Tasks, counted};
+use crate::parts::storm::{Round, Tasks, counted, join};
 
 /// `tokio::sync::Mutex`: the first refreshes under it, the others find the new token, one after the other.
 pub async fn mutex(size: usize) -> Round {
@@ -31,7 +31,7 @@ pub async fn mutex(size: usize) -> Round {
     }
     all.when_all_wait(size).await;
     all.what.open.notify_one();
-    let polls = Tasks::<Held>::join(tasks).await;
+    let polls = join(tasks).await;
     let ended = all.what.ended.lock().unwrap().unwrap();
     all.round(ended, polls, size)
 }
@@ -75,7 +75,7 @@ pub async fn shared(size: usize) -> Round {
     }
     all.when_all_wait(size).await;
     open.notify_one();
-    let polls = Tasks::<Refresh>::join(tasks).await;
+    let polls = join(tasks).await;
     let (_, ended) = all.what.clone().await;
     all.round(ended, polls, size)
 }

@@ -215,8 +215,9 @@ impl Core {
 
     /// The newest lease whatever its age, for a waiter at its turn: rows 1 and 2, then use it.
     pub(crate) fn at_turn(self: &Arc<Self>, epoch: u64) -> Result<Lease, Error> {
-        let lent = self.policy.planted.has(Fault::CrossIdentity);
-        if let Some(lease) = Lease::new(self.published.load(), |newest| newest.stamp.epoch == epoch || lent) {
+        let is_theirs =
+            |newest: &Snapshot| newest.stamp.epoch == epoch || self.policy.planted.has(Fault::CrossIdentity);
+        if let Some(lease) = Lease::new(self.published.load(), is_theirs) {
             return Ok(lease);
         }
         let refusal = self.change(|state, _| state.foreign(epoch));

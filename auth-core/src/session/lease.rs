@@ -9,9 +9,8 @@ use arc_swap::Guard;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 
-use crate::AccessToken;
-use crate::Tokens;
 use crate::sync::{AtomicBool, Ordering};
+use crate::{AccessToken, Tokens};
 
 /// Which token a lease carries: which sign-in it belongs to, and which refresh it came from.
 ///
@@ -31,6 +30,8 @@ impl Stamp {
 }
 
 /// What a request may carry: the prepared header and its [`Stamp`]. Small, and cheap to clone.
+///
+/// It keeps its generation's tokens in memory for as long as it lives: put it down with the request that it is for.
 pub struct Lease {
     /// Somebody's: [`Lease::new`] has looked.
     snapshot: Guard<Option<Arc<Snapshot>>>,

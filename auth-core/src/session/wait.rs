@@ -86,20 +86,20 @@ impl Future for WaitTurn<'_> {
 }
 
 impl WaitTurn<'_> {
+    /// What is left where no fresh lease was there.
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turn, Error>> {
-        let this = self;
-        let core = this.core;
-        if let Step::Ask(rejected) = this.step {
-            match this.ask(rejected) {
-                Ok(Err(next)) => this.step = next,
-                Ok(Ok(turn)) => return this.done(Ok(turn)),
-                Err(error) => return this.done(Err(error)),
+        let core = self.core;
+        if let Step::Ask(rejected) = self.step {
+            match self.ask(rejected) {
+                Ok(Err(next)) => self.step = next,
+                Ok(Ok(turn)) => return self.done(Ok(turn)),
+                Err(error) => return self.done(Err(error)),
             }
         }
-        let outcome = match &mut this.step {
+        let outcome = match &mut self.step {
             Step::Boxed(future) => {
                 let outcome = ready!(future.as_mut().poll(cx));
-                return this.done(outcome);
+                return self.done(outcome);
             }
             Step::Wait(place) => ready!(core.look_at_turn(place, cx)),
             Step::Look | Step::Ask(_) | Step::Done => {
@@ -107,16 +107,14 @@ impl WaitTurn<'_> {
             }
         };
         // Where it goes no further, the place is given up.
-        let Step::Wait(place) = std::mem::replace(&mut this.step, Step::Done) else {
+        let Step::Wait(place) = std::mem::replace(&mut self.step, Step::Done) else {
             return Poll::Ready(Err(Error::new(ErrorKind::SessionChanged)));
         };
         // Rows 1 and 2 once more, then the newest lease whatever its age: a waiter does not spin.
         let lease = outcome.and_then(|()| core.at_turn(place.flight.from.epoch));
         Poll::Ready(lease.map(|lease| Turn::placed(lease, place)))
     }
-}
 
-impl WaitTurn<'_> {
     fn done(&mut self, outcome: Result<Turn, Error>) -> Poll<Result<Turn, Error>> {
         self.step = Step::Done;
         Poll::Ready(outcome)
