@@ -201,6 +201,7 @@ impl Session {
     /// # Cancel safety
     ///
     /// Dropped, it gives up its place in the queue; the refresh goes on.
+    #[inline]
     pub fn recover(&self, rejected: Stamp) -> impl Future<Output = Result<Turn, Error>> {
         WaitTurn::new(self.core(), Some(rejected))
     }

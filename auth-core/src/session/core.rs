@@ -265,7 +265,11 @@ impl Core {
         };
         drop(shown);
         if !same {
-            after.trash.push(Trash::Snapshot(self.published.swap(newest.cloned())));
+            let before = self.published.swap(newest.cloned());
+            if let Some(before) = &before {
+                before.supersede();
+            }
+            after.trash.push(Trash::Snapshot(before));
             if self.policy.ahead {
                 let (task, stop) = newest.map(|_| ahead::ahead(self)).unzip();
                 let mut timer = self.timer();
@@ -356,6 +360,7 @@ impl Core {
             Landing::Published { flight, stamp, unchanged, adopted } => {
                 let counter = if adopted { &mut counters.adopted } else { &mut counters.refreshed };
                 *counter += 1;
+                flight.brings(state.snapshot());
                 after.refreshed(&flight, stamp, adopted, unchanged);
                 after.landed.push((flight, Ok(())));
             }

@@ -1,13 +1,13 @@
 //! A flight, as those who wait for it see it: its queue, its outcome and its deadline.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::channel::oneshot;
 use futures::future::Shared;
 
-use super::lease::Stamp;
+use super::lease::{Lease, Snapshot, Stamp};
 use super::queue::Queue;
 use crate::contain::quietly;
 use crate::event::{Cause, FlightId};
@@ -59,6 +59,8 @@ pub(crate) struct Flight {
     pub(crate) started: Duration,
     pub(crate) queue: Queue,
     pub(crate) outcome: Promise,
+    /// What it brought. Those who wait with a place need no lease of their own then.
+    brought: OnceLock<Lease>,
     /// By `elapsed`, in nanoseconds: whoever looks at the flight after it, ends it.
     deadline: AtomicU64,
     /// Another flight presents the refresh token now: this one must not go on.
@@ -83,6 +85,7 @@ impl Flight {
             started,
             queue: Queue::new(planted),
             outcome: Promise::new(),
+            brought: OnceLock::new(),
             deadline: AtomicU64::new(nanos(deadline)),
             overtaken: AtomicBool::new(false),
             orphan: Mutex::new(None),
@@ -115,6 +118,19 @@ impl Flight {
 
     pub(crate) fn take_orphan(&self) -> Option<Arc<Tokens>> {
         self.orphan.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Before it lands: its own epoch's newest.
+    pub(crate) fn brings(&self, newest: Option<&Arc<Snapshot>>) {
+        if let Some(newest) = newest.filter(|newest| newest.stamp.epoch == self.from.epoch) {
+            let _ = self.brought.set(Lease::from(Arc::clone(newest)));
+        }
+    }
+
+    /// What it brought, though there may be newer.
+    #[inline]
+    pub(crate) fn brought(&self) -> Option<&Lease> {
+        self.brought.get()
     }
 
     /// Frees all who wait, with the error.

@@ -79,6 +79,23 @@ impl Lease {
         since.is_some_and(|(epoch, since)| epoch == older.epoch && since <= older.generation)
     }
 
+    /// No lease, in the place of one that is elsewhere.
+    #[inline]
+    pub(crate) fn nothing() -> Self {
+        Self { snapshot: Guard::from_inner(None) }
+    }
+
+    #[inline]
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.snapshot.is_none()
+    }
+
+    /// Whether nothing newer, and no end, has been published.
+    #[inline]
+    pub(crate) fn is_newest(&self) -> bool {
+        self.snapshot().is_some_and(|snapshot| !snapshot.superseded.load(Ordering::Acquire))
+    }
+
     pub(crate) fn access_token(&self) -> Option<&AccessToken> {
         Some(self.snapshot()?.tokens.access_token())
     }
@@ -122,6 +139,8 @@ pub(crate) struct Snapshot {
     /// Set under the state's lock while requests have to look at the state although the token is fresh: it was rejected
     /// and is being replaced.
     pub(crate) held: AtomicBool,
+    /// Set under the state's lock when something else has been published, or nothing.
+    superseded: AtomicBool,
     name: HeaderName,
     value: HeaderValue,
     shards: [OnceLock<(HeaderName, HeaderValue)>; SHARDS],
@@ -136,14 +155,19 @@ impl Snapshot {
         same_since: u64,
     ) -> Self {
         value.set_sensitive(true);
-        let held = AtomicBool::new(false);
-        Self { stamp, tokens, same_since, fresh_until, held, name, value, shards: Default::default() }
+        let (held, superseded) = (AtomicBool::new(false), AtomicBool::new(false));
+        let shards = Default::default();
+        Self { stamp, tokens, same_since, fresh_until, held, superseded, name, value, shards }
     }
 
     /// Whether the fast path may use it at this time.
     #[inline]
     pub(crate) fn is_free(&self, now: Duration) -> bool {
         !self.held.load(Ordering::Acquire) && self.fresh_until.is_none_or(|until| now < until)
+    }
+
+    pub(crate) fn supersede(&self) {
+        self.superseded.store(true, Ordering::Release);
     }
 
     pub(crate) fn header_name(&self) -> &HeaderName {

@@ -120,11 +120,16 @@ impl Queue {
 
     /// Whether it is the ticket's turn: `Ok` with the baton (or where nobody waits for it), `Err` where the flight failed.
     pub(crate) fn turn(&self, number: u64) -> Poll<Result<(), Error>> {
-        // A ticket keeps the baton until it leaves.
-        if self.baton.load(Ordering::Acquire) == number {
+        if self.has_baton(number) {
             return Poll::Ready(Ok(()));
         }
         self.line().turn(number).map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Without the lock: a ticket keeps the baton until it leaves.
+    #[inline]
+    pub(crate) fn has_baton(&self, number: u64) -> bool {
+        self.baton.load(Ordering::Acquire) == number
     }
 
     /// Waits for that.
@@ -146,15 +151,11 @@ impl Queue {
     pub(crate) fn leave(&self, number: u64) {
         let (parked, next) = {
             let mut line = self.line();
-            let Some(slot) = line.slot(number) else { return };
-            let place = std::mem::replace(&mut slot.place, Place::Gone);
-            let parked = match place {
-                Place::Gone => return,
-                Place::Baton => None,
-                Place::Waiting(parked) => parked,
+            let parked = match line.take(number) {
+                None | Some(Place::Gone) => return,
+                Some(Place::Baton) => None,
+                Some(Place::Waiting(parked)) => parked,
             };
-            line.gone += 1;
-            line.tidy();
             let next = if matches!(line.phase, Phase::Draining) { line.pass(&self.baton) } else { None };
             (parked, next)
         };
@@ -289,6 +290,19 @@ impl Line {
             _ => self.slots.binary_search_by_key(&number, |slot| slot.number).ok()?,
         };
         self.slots.get_mut(at)
+    }
+
+    /// Takes a ticket out of the line.
+    fn take(&mut self, number: u64) -> Option<Place> {
+        if self.slots.front().is_some_and(|front| front.number == number) {
+            let front = self.slots.pop_front()?;
+            self.tidy();
+            return Some(front.place);
+        }
+        let place = std::mem::replace(&mut self.slot(number)?.place, Place::Gone);
+        self.gone += usize::from(!matches!(place, Place::Gone));
+        self.tidy();
+        Some(place)
     }
 
     /// Gives the baton to the lowest ticket in line, unless it has it; returns whom to wake.

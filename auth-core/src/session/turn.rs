@@ -27,6 +27,8 @@ use crate::event::FlightId;
 /// ```
 #[must_use = "a turn that is dropped gives up its place"]
 pub struct Turn {
+    /// [`Lease::nothing`] where it is the one that the place's flight brought: those who start one after the other then count no
+    /// reference that is everybody's.
     lease: Lease,
     place: Option<Place>,
 }
@@ -41,8 +43,15 @@ impl Turn {
         Self { lease, place: Some(place) }
     }
 
+    /// With what the place's flight brought.
+    #[inline]
+    pub(crate) fn landed(place: Place) -> Self {
+        Self { lease: Lease::nothing(), place: Some(place) }
+    }
+
     /// Starts a future in its turn: the first poll polls `future` once, then passes the baton, so that those behind start
     /// after it. Dropping the start before that passes the baton too, and so does a panic in the first poll.
+    #[inline]
     pub fn start<F: Future>(self, future: F) -> Start<F> {
         Start { future, place: self.place }
     }
@@ -50,11 +59,12 @@ impl Turn {
     /// Gives up the place, if there is one: passes the baton.
     #[must_use]
     pub fn into_lease(self) -> Lease {
-        self.lease
+        if self.lease.is_nothing() { Lease::clone(&self) } else { self.lease }
     }
 
     /// The place in the queue: tickets count from 0 in the order in which requests joined the flight.
     #[must_use]
+    #[inline]
     pub fn ticket(&self) -> Option<u64> {
         self.place.as_ref().map(|place| place.number)
     }
@@ -71,13 +81,16 @@ impl Deref for Turn {
 
     #[inline]
     fn deref(&self) -> &Lease {
-        &self.lease
+        match &self.place {
+            Some(place) if self.lease.is_nothing() => place.flight.brought().unwrap_or(&self.lease),
+            _ => &self.lease,
+        }
     }
 }
 
 impl fmt::Debug for Turn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Turn").field("lease", &self.lease).field("ticket", &self.ticket()).finish()
+        f.debug_struct("Turn").field("lease", &**self).field("ticket", &self.ticket()).finish()
     }
 }
 
@@ -94,6 +107,7 @@ pin_project_lite::pin_project! {
 impl<F: Future> Future for Start<F> {
     type Output = F::Output;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         // Invariant 5: passed only after the first poll has returned, or unwound. Earlier, the next in line could
@@ -113,6 +127,14 @@ impl<F> fmt::Debug for Start<F> {
 pub(crate) struct Place {
     pub(crate) flight: Arc<Flight>,
     pub(crate) number: u64,
+}
+
+impl Place {
+    /// Whether its turn has come with what its flight brought, and there is nothing newer: what almost every waiter finds.
+    #[inline]
+    pub(crate) fn is_landed(&self) -> bool {
+        self.flight.queue.has_baton(self.number) && self.flight.brought().is_some_and(Lease::is_newest)
+    }
 }
 
 impl Drop for Place {

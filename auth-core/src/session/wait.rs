@@ -39,6 +39,7 @@ enum Step<'a> {
 }
 
 impl<'a> WaitTurn<'a> {
+    #[inline]
     pub(crate) fn new(core: &'a Arc<Core>, rejected: Option<Stamp>) -> Self {
         Self { core, step: Step::Ask(rejected) }
     }
@@ -80,6 +81,11 @@ impl Future for WaitTurn<'_> {
                 return Poll::Ready(Ok(Turn::free(lease)));
             }
             self.step = Step::Ask(None);
+        } else if let Step::Wait(place) = &self.step
+            && place.is_landed()
+            && let Step::Wait(place) = std::mem::replace(&mut self.step, Step::Done)
+        {
+            return Poll::Ready(Ok(Turn::landed(place)));
         }
         self.wait(cx)
     }
