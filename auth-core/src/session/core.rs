@@ -360,7 +360,6 @@ impl Core {
             Landing::Published { flight, stamp, unchanged, adopted } => {
                 let counter = if adopted { &mut counters.adopted } else { &mut counters.refreshed };
                 *counter += 1;
-                flight.brings(state.snapshot());
                 after.refreshed(&flight, stamp, adopted, unchanged);
                 after.landed.push((flight, Ok(())));
             }

@@ -120,11 +120,10 @@ impl Flight {
         self.orphan.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Before it lands: its own epoch's newest.
-    pub(crate) fn brings(&self, newest: Option<&Arc<Snapshot>>) {
-        if let Some(newest) = newest.filter(|newest| newest.stamp.epoch == self.from.epoch) {
-            let _ = self.brought.set(Lease::from(Arc::clone(newest)));
-        }
+    /// Under the state's lock, before it lands.
+    pub(crate) fn brings(&self, snapshot: &Arc<Snapshot>) {
+        // A flight lands once.
+        let _ = self.brought.set(Lease::from(Arc::clone(snapshot)));
     }
 
     /// What it brought, though there may be newer.

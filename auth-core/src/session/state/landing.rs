@@ -243,6 +243,7 @@ impl State {
         let same_since = if unchanged { active.snapshot.same_since } else { stamp.generation };
         self.trash.errors.extend(active.draining.take().map(|(_, error)| error));
         **active = Active::new(candidate, header, stamp, same_since);
+        flight.brings(&active.snapshot);
         self.remove(flight);
         self.warm_up();
         if flight.cause == Cause::Rejected && policy.rejections.is_some() {
