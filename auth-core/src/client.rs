@@ -153,7 +153,8 @@ impl<T: Transport> AuthClient<T> {
         let inner = &*self.inner;
         let (mut head, body) = request.into_parts();
         head.uri = inner.resolve(head.uri)?;
-        let named = inner.any_origin || inner.origins.iter().any(|origin| origin.is_of(&head.uri));
+        let origin = inner.origins.iter().find(|origin| origin.is_of(&head.uri));
+        let named = inner.any_origin || origin.is_some();
         let anonymous = head.extensions.get::<Anonymous>().is_some();
         if anonymous || !named || inner.session.is_authorized(&head.headers) {
             let mut response = inner.transport.send(Request::from_parts(head, body)).await?;
@@ -162,10 +163,11 @@ impl<T: Transport> AuthClient<T> {
             }
             return Ok(response);
         }
-        if !inner.insecure_http && origin::is_insecure(&head.uri) {
+        let insecure = || origin.map_or_else(|| origin::is_insecure(&head.uri), |origin| origin.is_insecure);
+        if !inner.insecure_http && insecure() {
             return Err(Error::new(ErrorKind::InsecureOrigin));
         }
-        inner.exchange(head, body).await
+        inner.exchange(head, body, origin).await
     }
 }
 
@@ -212,7 +214,13 @@ impl<T: Transport> Inner<T> {
         }
     }
 
-    async fn exchange(&self, head: request::Parts, body: Body) -> Result<Response<Body>, Error> {
+    /// With a lease, to this origin where it is a named one.
+    async fn exchange(
+        &self,
+        head: request::Parts,
+        body: Body,
+        origin: Option<&Origin>,
+    ) -> Result<Response<Body>, Error> {
         let uri = head.uri.clone();
         let asked = head.extensions.get::<NoReplay>().is_some();
         let copy = body.try_clone().map(|body| (head.clone(), body));
@@ -232,7 +240,7 @@ impl<T: Transport> Inner<T> {
             if unchanged {
                 head.extensions.insert(Unchanged);
             }
-            let (challenge, observed) = self.read(&uri, &head, &mut body).await;
+            let (challenge, observed) = self.read(origin, &uri, &head, &mut body).await;
             let may = match &challenge {
                 Challenge::Unrelated => return Ok(Response::from_parts(head, body)),
                 Challenge::Expired => !progress.replayed,
@@ -289,10 +297,17 @@ impl<T: Transport> Inner<T> {
     }
 
     /// What the response says. It counts only where it came from the request's own origin.
-    async fn read(&self, uri: &Uri, head: &response::Parts, body: &mut Body) -> (Challenge, Observed) {
+    async fn read(
+        &self,
+        origin: Option<&Origin>,
+        uri: &Uri,
+        head: &response::Parts,
+        body: &mut Body,
+    ) -> (Challenge, Observed) {
         let last = head.extensions.get::<FinalUri>().map_or(uri, |FinalUri(last)| last);
         let observed = self.session.scheme().observe(last, head);
-        if !origin::is_same(uri, last) {
+        let is_own = origin.map_or_else(|| origin::is_same(uri, last), |origin| origin.is_of(last));
+        if !is_own {
             return (Challenge::Unrelated, observed);
         }
         let bytes = self.challenges.peek(head).min(AHEAD);

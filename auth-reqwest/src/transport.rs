@@ -142,7 +142,8 @@ impl Transport for ReqwestTransport {
         let client = self.client.as_ref().map_err(|error| TransportError::new(Arc::clone(error)))?;
         let handle = self.handle().ok_or_else(error::no_runtime)?;
         let uri = request.uri().clone();
-        let (request, failure) = convert_request(request)?;
+        let text = text(&uri);
+        let (request, failure) = convert_request(request, &text)?;
 
         let executed = match start(client, request, &handle) {
             Some(pending) => AssertUnwindSafe(Entered::new(handle.clone(), pending)).catch_unwind().await,
@@ -150,7 +151,7 @@ impl Transport for ReqwestTransport {
         };
 
         match executed {
-            Ok(Ok(response)) => Ok(convert_response(response, uri, handle)),
+            Ok(Ok(response)) => Ok(convert_response(response, uri, &text, handle)),
             Ok(Err(error)) => Err(failure
                 .and_then(|failure| failure.take())
                 .map_or_else(|| error::classify(error), error::body_failed)),
@@ -173,9 +174,12 @@ fn start(
 
 /// Method, URI, headers, version and body as they are. The request's extensions are the client's notes to itself: none
 /// of them is meant for reqwest, which would read its own timeouts from there.
-fn convert_request(request: Request<Body>) -> Result<(reqwest::Request, Option<Failure>), TransportError> {
+fn convert_request(
+    request: Request<Body>,
+    uri: &str,
+) -> Result<(reqwest::Request, Option<Failure>), TransportError> {
     let (head, body) = request.into_parts();
-    let url = match reqwest::Url::parse(&text(&head.uri)) {
+    let url = match reqwest::Url::parse(uri) {
         Ok(url) => url,
         Err(_) => return Err(unsendable(head.uri)),
     };
@@ -215,9 +219,14 @@ fn unsendable(uri: Uri) -> TransportError {
         .map_or_else(error::classify, |_| TransportError::new("reqwest cannot read this URI"))
 }
 
-fn convert_response(response: reqwest::Response, sent_to: Uri, handle: Handle) -> Response<Body> {
+fn convert_response(
+    response: reqwest::Response,
+    sent_to: Uri,
+    sent_to_text: &str,
+    handle: Handle,
+) -> Response<Body> {
     let url = response.url().as_str();
-    let final_uri = if sent_to == *url { Some(sent_to) } else { url.parse().ok() };
+    let final_uri = if url == sent_to_text { Some(sent_to) } else { url.parse().ok() };
     let (mut head, body) = Response::<reqwest::Body>::from(response).into_parts();
     if let Some(uri) = final_uri {
         head.extensions.insert(FinalUri(uri));

@@ -13,6 +13,7 @@ pub(super) struct Origin {
     scheme: Scheme,
     authority: Authority,
     port: Option<u16>,
+    pub(super) is_insecure: bool,
 }
 
 impl Origin {
@@ -29,16 +30,23 @@ impl Origin {
         if authority.as_str().contains('@') {
             return Err(invalid("an origin has no user name"));
         }
-        let Some(Place { port, .. }) = Place::at(&scheme, &authority) else {
+        let Some(place) = Place::at(&scheme, &authority) else {
             return Err(invalid("an origin has a host, and a port that is one"));
         };
+        let (port, is_insecure) = (place.port, place.is_insecure());
         if parts.path_and_query.is_some_and(|path| path.as_str() != "/") {
             return Err(invalid("an origin has no path: put it into the requests' URIs"));
         }
-        Ok(Self { scheme, authority, port })
+        Ok(Self { scheme, authority, port, is_insecure })
     }
 
     pub(super) fn is_of(&self, uri: &Uri) -> bool {
+        // Spelled as this one is, mostly: then there is nothing to take apart.
+        if uri.scheme() == Some(&self.scheme)
+            && uri.authority().is_some_and(|authority| authority.as_str() == self.authority.as_str())
+        {
+            return true;
+        }
         let own = Place { scheme: &self.scheme, host: self.authority.host(), port: self.port };
         Place::of(uri) == Some(own)
     }
@@ -56,9 +64,9 @@ pub(super) fn is_same(one: &Uri, other: &Uri) -> bool {
     Place::of(one).is_some_and(|place| spelled_alike || Place::of(other) == Some(place))
 }
 
-/// Whether what is sent there can be read on the way: anything but https, unless it stays on this machine.
+/// Whether what is sent there can be read on the way. Of what has no origin nobody knows.
 pub(super) fn is_insecure(uri: &Uri) -> bool {
-    uri.scheme() != Some(&Scheme::HTTPS) && !Place::of(uri).is_some_and(|place| is_loopback(place.host))
+    uri.scheme() != Some(&Scheme::HTTPS) && Place::of(uri).is_none_or(|place| place.is_insecure())
 }
 
 /// The origin of a URI. `http` takes a port that is none (`:99999`) for one left out, and looks no further than a bracket;
@@ -87,6 +95,11 @@ impl<'a> Place<'a> {
             }
         };
         (!host.is_empty()).then_some(Self { scheme, host, port })
+    }
+
+    /// Anything but https, unless it stays on this machine.
+    fn is_insecure(&self) -> bool {
+        *self.scheme != Scheme::HTTPS && !is_loopback(self.host)
     }
 }
 
