@@ -16,8 +16,8 @@ use self::origin::Origin;
 use crate::event::Event;
 use crate::session::bounded::within;
 use crate::{
-    Body, Challenge, ChallengePolicy, Error, ErrorKind, FinalUri, Observed, Session, StandardChallenge,
-    Transport, TransportError, Turn,
+    Body, Challenge, ChallengePolicy, Error, ErrorKind, FinalUri, Observed, Session, Stamp,
+    StandardChallenge, Transport, TransportError, Turn,
 };
 
 /// How much of a body is read to look at it, or to use its connection again; and for how long.
@@ -236,11 +236,20 @@ impl<T: Transport> Inner<T> {
         loop {
             let stamp = turn.stamp();
             let unchanged = rejected.is_some_and(|rejected| turn.is_unchanged_since(rejected));
-            let (mut head, mut body) = self.attempt(next, turn, &mut progress).await?.into_parts();
+            let (mut head, mut body) = self.attempt(next, turn, &mut progress)?.await?.into_parts();
             if unchanged {
                 head.extensions.insert(Unchanged);
             }
-            let (challenge, observed) = self.read(origin, &uri, &head, &mut body).await;
+            let (own, observed) = self.observe(origin, &uri, &head);
+            let challenge = if own {
+                let bytes = self.challenges.peek(&head).min(AHEAD);
+                if bytes > 0 {
+                    body = Box::pin(self.read_ahead(body, bytes)).await;
+                }
+                self.challenges.challenge(&head, &body.peeked(bytes))
+            } else {
+                Challenge::Unrelated
+            };
             let may = match &challenge {
                 Challenge::Unrelated => return Ok(Response::from_parts(head, body)),
                 Challenge::Expired => !progress.replayed,
@@ -258,29 +267,43 @@ impl<T: Transport> Inner<T> {
                 head.extensions.insert(challenge);
                 return Ok(Response::from_parts(head, body));
             };
-            // Before it waits: a waiter holds no connection.
-            self.discard(body).await;
-            let another = if replays {
+            if replays {
                 (progress.replayed, progress.tell) = (true, true);
                 rejected = Some(stamp);
-                self.session.recover(stamp).await
             } else {
-                // Made again with a new proof, and with the token as it is: nobody has rejected that.
                 progress.proved = true;
-                self.session.again(stamp)
-            };
-            turn = another.map_err(|error| error.with_response(head))?;
-            next = again;
+            }
+            // In a box: few requests go on from here, and the others need not keep room for it.
+            (turn, next) = Box::pin(self.another(stamp, replays, (head, body), again)).await?;
         }
     }
 
+    /// The turn for another attempt, and that attempt.
+    async fn another(
+        &self,
+        stamp: Stamp,
+        replays: bool,
+        (head, body): (response::Parts, Body),
+        again: (request::Parts, Body),
+    ) -> Result<(Turn, (request::Parts, Body)), Error> {
+        // Before it waits: a waiter holds no connection.
+        self.discard(body).await;
+        let turn = if replays {
+            self.session.recover(stamp).await
+        } else {
+            // Made again with a new proof, and with the token as it is: nobody has rejected that.
+            self.session.again(stamp)
+        };
+        Ok((turn.map_err(|error| error.with_response(head))?, again))
+    }
+
     /// One attempt, in its turn.
-    async fn attempt(
+    fn attempt(
         &self,
         (mut head, body): (request::Parts, Body),
         turn: Turn,
         progress: &mut Progress,
-    ) -> Result<Response<Body>, Error> {
+    ) -> Result<impl Future<Output = Result<Response<Body>, TransportError>>, Error> {
         progress.attempt += 1;
         let (name, value) = turn.header();
         head.headers.insert(name.clone(), value.clone());
@@ -292,27 +315,21 @@ impl<T: Transport> Inner<T> {
         if std::mem::take(&mut progress.tell) {
             self.session.replayed(|| Event::Replayed { flight: attempt.flight, ticket: attempt.ticket });
         }
-        let send = self.transport.send(Request::from_parts(head, body));
-        Ok(turn.start(send).await?)
+        Ok(turn.start(self.transport.send(Request::from_parts(head, body))))
     }
 
-    /// What the response says. It counts only where it came from the request's own origin.
-    async fn read(
-        &self,
-        origin: Option<&Origin>,
-        uri: &Uri,
-        head: &response::Parts,
-        body: &mut Body,
-    ) -> (Challenge, Observed) {
+    /// Whether the response came from the request's own origin, without which it says nothing of the token; and what the scheme
+    /// saw in it.
+    fn observe(&self, origin: Option<&Origin>, uri: &Uri, head: &response::Parts) -> (bool, Observed) {
         let last = head.extensions.get::<FinalUri>().map_or(uri, |FinalUri(last)| last);
         let observed = self.session.scheme().observe(last, head);
-        let is_own = origin.map_or_else(|| origin::is_same(uri, last), |origin| origin.is_of(last));
-        if !is_own {
-            return (Challenge::Unrelated, observed);
-        }
-        let bytes = self.challenges.peek(head).min(AHEAD);
+        let own = origin.map_or_else(|| origin::is_same(uri, last), |origin| origin.is_of(last));
+        (own, observed)
+    }
+
+    async fn read_ahead(&self, mut body: Body, bytes: usize) -> Body {
         let _ = within(self.session.runtime(), PAUSE, body.read_ahead(bytes)).await;
-        (self.challenges.challenge(head, &body.peeked(bytes)), observed)
+        body
     }
 
     /// Reads a short body to its end, so that its connection can be used again; drops a long or slow one.

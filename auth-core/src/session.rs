@@ -253,7 +253,7 @@ impl Session {
 
     /// Whether the headers hold the scheme's already, as far as its name is known.
     pub(crate) fn is_authorized(&self, headers: &HeaderMap) -> bool {
-        match self.core().published() {
+        match &*self.core().newest() {
             Some(snapshot) => headers.contains_key(snapshot.header_name()),
             None => self.scheme().header().is_some_and(|name| headers.contains_key(name)),
         }

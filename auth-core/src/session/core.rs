@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
+use arc_swap::Guard;
 use futures::future::AbortHandle;
 
 use super::ahead;
@@ -150,6 +151,11 @@ impl Core {
     /// The newest generation, if somebody is signed in.
     pub(crate) fn published(&self) -> Option<Arc<Snapshot>> {
         self.published.load_full()
+    }
+
+    /// The same, without counting a reference: for a look.
+    pub(crate) fn newest(&self) -> Guard<Option<Arc<Snapshot>>> {
+        self.published.load()
     }
 
     fn timer(&self) -> MutexGuard<'_, Timer> {
