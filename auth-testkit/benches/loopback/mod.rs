@@ -1,4 +1,5 @@
-//! What a request costs its client, end to end over loopback: the raw HTTP library, this project over it, and a middleware by hand.
+//! What a request costs its client, end to end over loopback: the raw HTTP library, this project over it, its adapter
+//! alone, and a middleware by hand.
 //!
 //! Shared by the adapters' benchmarks, and no part of any crate's API. The server is a child process (the same program once more), so
 //! that the client's CPU time has nothing of it. The sides take turns in short rounds of one run, and what is compared are the ratios
@@ -47,7 +48,7 @@ pub(crate) fn run<B: Backend>(backend: impl FnOnce() -> B) {
     let costs = Sides::new(&backend, &server).measure(rounds, requests);
     println!("client CPU a request over {}, {CONNECTIONS} connections, in us:", B::NAME);
     println!("  {:<16} {:>8} {:>8}", "", "us", "of raw");
-    for (side, cost) in ["raw", "AuthClient", "by hand"].iter().zip(&costs) {
+    for (side, cost) in ["raw", "AuthClient", "its adapter", "by hand"].iter().zip(&costs) {
         println!("  {side:<16} {:>8.2} {:>8.3}", cost.us, cost.over_raw);
     }
 
@@ -57,13 +58,15 @@ pub(crate) fn run<B: Backend>(backend: impl FnOnce() -> B) {
         rotating.rotations, rotating.requests_a_second, rotating.token_calls, rotating.failed
     );
 
-    let [raw, ours, by_hand] = costs;
+    let [raw, ours, adapter, by_hand] = costs;
     let summary = json!({
         "backend": B::NAME,
         "raw_us": round(raw.us),
         "ours_us": round(ours.us),
+        "adapter_us": round(adapter.us),
         "by_hand_us": round(by_hand.us),
         "ours_over_raw": round(ours.over_raw),
+        "adapter_over_raw": round(adapter.over_raw),
         "by_hand_over_raw": round(by_hand.over_raw),
         "requests_a_second_rotating": rotating.requests_a_second.round(),
         "token_calls": rotating.token_calls,

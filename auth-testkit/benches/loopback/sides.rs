@@ -1,10 +1,10 @@
-//! The three sides of the comparison, and their turns.
+//! The sides of the comparison, and their turns.
 
 use std::sync::Mutex;
 
 use auth_core::{AuthClient, Body, RefreshError, Session, TokenResponse, Tokens, Transport, refresher_fn};
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Request};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Request, Response};
 
 use super::server::{self, Server};
 use super::{Backend, cpu, load};
@@ -16,6 +16,8 @@ pub(crate) struct Cost {
     /// The median of the ratios to the raw side of the same round.
     pub(crate) over_raw: f64,
 }
+
+const SIDES: usize = 4;
 
 pub(crate) struct Sides<'a, B, T> {
     backend: &'a B,
@@ -35,18 +37,20 @@ impl<'a, B: Backend> Sides<'a, B, ()> {
 }
 
 impl<B: Backend, T: Transport> Sides<'_, B, T> {
-    /// The costs of raw, ours and by hand.
-    pub(crate) fn measure(&self, rounds: usize, requests: usize) -> [Cost; 3] {
-        let mut all: [Vec<f64>; 3] = Default::default();
+    /// The costs of raw, ours, the adapter alone and by hand.
+    pub(crate) fn measure(&self, rounds: usize, requests: usize) -> [Cost; SIDES] {
+        let mut all: [Vec<f64>; SIDES] = Default::default();
         // The first makes the connections.
         for round in 0..=rounds {
-            let mut costs = [0.0; 3];
-            for turn in 0..3 {
+            let mut costs = [0.0; SIDES];
+            for turn in 0..SIDES {
                 // Each side comes after each other one as often.
-                let side = if round % 2 == 0 { (round + turn) % 3 } else { (round + 3 - turn) % 3 };
+                let side =
+                    if round % 2 == 0 { (round + turn) % SIDES } else { (round + SIDES - turn) % SIDES };
                 costs[side] = match side {
                     0 => self.cost(requests, async || self.raw().await),
                     1 => self.cost(requests, async || self.ours().await),
+                    2 => self.cost(requests, async || self.adapter().await),
                     _ => self.cost(requests, async || self.by_hand().await),
                 };
             }
@@ -77,6 +81,17 @@ impl<B: Backend, T: Transport> Sides<'_, B, T> {
         get(&self.client, &self.url).await
     }
 
+    /// What of it is the common types': the transport without the client, with a fixed header.
+    async fn adapter(&self) -> bool {
+        let request = Request::get(&self.url).header(AUTHORIZATION, self.fixed.clone());
+        let request = request.body(Body::empty()).expect("a valid request");
+        let response = self.client.transport().send(request).await;
+        match response {
+            Ok(response) => is_answer(response).await,
+            Err(_) => false,
+        }
+    }
+
     async fn by_hand(&self) -> bool {
         let text = format!("Bearer {}", self.by_hand.lock().expect("nothing panics with it"));
         let header = HeaderValue::try_from(text).expect("a token is ASCII");
@@ -87,7 +102,14 @@ impl<B: Backend, T: Transport> Sides<'_, B, T> {
 /// A GET through the client, its body read to its end.
 pub(crate) async fn get(client: &AuthClient<impl Transport>, url: &str) -> bool {
     let request = Request::get(url).body(Body::empty()).expect("a valid request");
-    let Ok(response) = client.send(request).await else { return false };
+    let response = client.send(request).await;
+    match response {
+        Ok(response) => is_answer(response).await,
+        Err(_) => false,
+    }
+}
+
+async fn is_answer(response: Response<Body>) -> bool {
     let status = response.status();
     let body = response.into_body().bytes().await;
     status == 200 && body.is_ok_and(|body| body.len() == server::ANSWER.len())
