@@ -278,12 +278,9 @@ impl Core {
             after.trash.push(Trash::Snapshot(before));
             if self.policy.ahead {
                 let (task, stop) = newest.map(|_| ahead::ahead(self)).unzip();
-                let mut timer = self.timer();
-                after.stopped = timer.stop.take();
-                if !timer.closed {
-                    timer.stop = stop;
-                    after.tasks.extend(task);
-                }
+                // Where nobody uses the session any more the task sees that first, and ends.
+                after.stopped = std::mem::replace(&mut self.timer().stop, stop);
+                after.tasks.extend(task);
             }
         }
         after.wakers.extend(self.watched.set(state.session_state()));
@@ -541,3 +538,7 @@ impl After {
         drop((self.trash, self.left));
     }
 }
+
+#[cfg(test)]
+#[cfg(not(auth_shuttle))]
+mod tests;

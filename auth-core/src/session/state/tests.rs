@@ -545,6 +545,17 @@ fn a_save_past_its_deadline_is_published_from_memory() {
 }
 
 #[test]
+fn a_load_that_has_run_out_of_time_holds_the_stores_lock_no_longer() {
+    let mut table = Table::unknown();
+    let Decision::StartLoad(id, _) = table.ask(Ask::New) else { panic!("no load was started") };
+
+    let expired = table.state.expire(NOW + s(3600), 0, &table.policy);
+
+    assert!(expired.load.is_some());
+    assert_eq!(expired.holders, [id]);
+}
+
+#[test]
 fn flights_that_have_landed_and_are_gone_take_no_room() {
     let mut table = Table::fresh();
 
