@@ -226,7 +226,8 @@ fn convert_response(
     handle: Handle,
 ) -> Response<Body> {
     let url = response.url().as_str();
-    let final_uri = if url == sent_to_text { Some(sent_to) } else { url.parse().ok() };
+    // Where it is spelled otherwise it may still be the same.
+    let final_uri = if url == sent_to_text || sent_to == *url { Some(sent_to) } else { url.parse().ok() };
     let (mut head, body) = Response::<reqwest::Body>::from(response).into_parts();
     if let Some(uri) = final_uri {
         head.extensions.insert(FinalUri(uri));

@@ -271,11 +271,7 @@ impl Core {
         };
         drop(shown);
         if !same {
-            let before = self.published.swap(newest.cloned());
-            if let Some(before) = &before {
-                before.supersede();
-            }
-            after.trash.push(Trash::Snapshot(before));
+            after.trash.push(Trash::Snapshot(self.published.swap(newest.cloned())));
             if self.policy.ahead {
                 let (task, stop) = newest.map(|_| ahead::ahead(self)).unzip();
                 // Where nobody uses the session any more the task sees that first, and ends.

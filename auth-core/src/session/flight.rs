@@ -59,7 +59,8 @@ pub(crate) struct Flight {
     pub(crate) started: Duration,
     pub(crate) queue: Queue,
     pub(crate) outcome: Promise,
-    /// What it brought. Those who wait with a place need no lease of their own then.
+    /// What it brought. Those who wait with a place need no lease of their own then; like one, a place keeps these tokens in
+    /// memory for as long as it is held.
     brought: OnceLock<Lease>,
     /// By `elapsed`, in nanoseconds: whoever looks at the flight after it, ends it.
     deadline: AtomicU64,

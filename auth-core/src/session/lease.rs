@@ -90,7 +90,7 @@ impl Lease {
         self.snapshot.is_none()
     }
 
-    /// Whether nothing newer, and no end, has been published.
+    /// Whether there is nothing newer, and no end.
     #[inline]
     pub(crate) fn is_newest(&self) -> bool {
         self.snapshot().is_some_and(|snapshot| !snapshot.superseded.load(Ordering::Acquire))
@@ -139,7 +139,8 @@ pub(crate) struct Snapshot {
     /// Set under the state's lock while requests have to look at the state although the token is fresh: it was rejected
     /// and is being replaced.
     pub(crate) held: AtomicBool,
-    /// Set under the state's lock when something else has been published, or nothing.
+    /// Set under the state's lock when the state goes on without it, before that is published: what a flight brought may be
+    /// replaced, or the session ended, without ever having been shown.
     superseded: AtomicBool,
     name: HeaderName,
     value: HeaderValue,

@@ -19,6 +19,9 @@ pub(crate) struct Cost {
 
 const SIDES: usize = 4;
 
+/// Each side is everywhere in turn, and comes after each other one as often.
+const TURNS: [[usize; SIDES]; SIDES] = [[0, 1, 3, 2], [1, 2, 0, 3], [2, 3, 1, 0], [3, 0, 2, 1]];
+
 pub(crate) struct Sides<'a, B, T> {
     backend: &'a B,
     url: String,
@@ -43,10 +46,7 @@ impl<B: Backend, T: Transport> Sides<'_, B, T> {
         // The first makes the connections.
         for round in 0..=rounds {
             let mut costs = [0.0; SIDES];
-            for turn in 0..SIDES {
-                // Each side comes after each other one as often.
-                let side =
-                    if round % 2 == 0 { (round + turn) % SIDES } else { (round + SIDES - turn) % SIDES };
+            for side in TURNS[round % SIDES] {
                 costs[side] = match side {
                     0 => self.cost(requests, async || self.raw().await),
                     1 => self.cost(requests, async || self.ours().await),

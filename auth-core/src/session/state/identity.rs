@@ -94,7 +94,10 @@ impl State {
         }
         match std::mem::replace(&mut self.phase, phase) {
             Phase::Ended(_, error) => self.trash.errors.push(error),
-            Phase::Active(active) => self.trash.errors.extend(active.draining.map(|(_, error)| error)),
+            Phase::Active(active) => {
+                active.snapshot.supersede();
+                self.trash.errors.extend(active.draining.map(|(_, error)| error));
+            }
             Phase::Unknown | Phase::SignedOut => {}
         }
     }

@@ -242,6 +242,7 @@ impl State {
         let unchanged = candidate.tokens.access_token() == active.snapshot.tokens.access_token();
         let same_since = if unchanged { active.snapshot.same_since } else { stamp.generation };
         self.trash.errors.extend(active.draining.take().map(|(_, error)| error));
+        active.snapshot.supersede();
         **active = Active::new(candidate, header, stamp, same_since);
         flight.brings(&active.snapshot);
         self.remove(flight);

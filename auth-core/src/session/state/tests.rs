@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 
+use super::super::lease::Lease;
 use super::*;
 use crate::event::FlightId;
 
@@ -542,6 +543,23 @@ fn a_save_past_its_deadline_is_published_from_memory() {
     let landing = table.state.expire(NOW + table.policy.save(), 0, &table.policy).landing;
 
     assert!(matches!(landing, Some(Landing::Published { .. })));
+}
+
+/// The flight's save runs out of time, and what it brought has expired by then: whoever looks ends the session in the same breath.
+#[test]
+fn what_is_replaced_before_it_was_shown_is_nobodys_newest() {
+    let mut table = Table::expired();
+    let Decision::Start(flight) = table.ask(Ask::New) else { panic!("no flight was started") };
+    let brings = Candidate { refreshable: false, ..candidate(1, Some(s(1))) };
+    assert!(matches!(table.state.obtained(&flight, &brings, NOW, &table.policy), Obtained::Save));
+    let later = flight.deadline();
+
+    let landing = table.state.expire(later, 0, &table.policy).landing;
+    assert!(matches!(landing, Some(Landing::Published { .. })));
+    assert!(flight.brought().is_some_and(Lease::is_newest));
+    assert!(matches!(table.ask_at(Ask::New, later), Decision::End(..)));
+
+    assert!(!flight.brought().is_some_and(Lease::is_newest), "it would go out after the session's end");
 }
 
 #[test]
