@@ -195,6 +195,34 @@ fn unordered_replays_wait_for_nobody() {
     assert_eq!((turn.ticket(), turn.flight()), (None, None));
 }
 
+/// Who waits for a refresh goes out with the newest token, when its turn comes: its own refresh's may have been replaced by then.
+#[test]
+fn a_turn_has_the_newest_token() {
+    let world = World::signed_in();
+    let stamp = world.runtime.block_on(world.session.lease()).unwrap().stamp();
+    let mut cx = Context::from_waker(Waker::noop());
+    let waiting = || {
+        let session = world.session.clone();
+        Box::pin(async move { session.recover(stamp).await })
+    };
+    let (mut first, mut second) = (waiting(), waiting());
+    assert!(first.as_mut().poll(&mut cx).is_pending() && second.as_mut().poll(&mut cx).is_pending());
+    world.settle();
+    world.refresh_answers(numbered(1));
+    let Poll::Ready(Ok(first)) = first.as_mut().poll(&mut cx) else { panic!("no turn") };
+    assert_eq!(first.header().1, "Bearer T1");
+
+    world.session.reject(first.stamp()).unwrap();
+    world.settle();
+    world.refresh_answers(numbered(2));
+
+    // A turn that was taken stays what it was.
+    assert_eq!(first.into_lease().header().1, "Bearer T1");
+    let Poll::Ready(Ok(second)) = second.as_mut().poll(&mut cx) else { panic!("no turn") };
+    assert_eq!((second.header().1.to_str().unwrap(), second.ticket()), ("Bearer T2", Some(1)));
+    assert_eq!(second.into_lease().stamp().generation, 2);
+}
+
 struct Panics;
 
 impl Wake for Panics {
