@@ -81,15 +81,11 @@ impl<B: Backend, T: Transport> Sides<'_, B, T> {
         get(&self.client, &self.url).await
     }
 
-    /// What of it is the common types': the transport without the client, with a fixed header.
+    /// The transport without the client, with a fixed header.
     async fn adapter(&self) -> bool {
         let request = Request::get(&self.url).header(AUTHORIZATION, self.fixed.clone());
         let request = request.body(Body::empty()).expect("a valid request");
-        let response = self.client.transport().send(request).await;
-        match response {
-            Ok(response) => is_answer(response).await,
-            Err(_) => false,
-        }
+        is_answer(self.client.transport().send(request).await).await
     }
 
     async fn by_hand(&self) -> bool {
@@ -102,14 +98,11 @@ impl<B: Backend, T: Transport> Sides<'_, B, T> {
 /// A GET through the client, its body read to its end.
 pub(crate) async fn get(client: &AuthClient<impl Transport>, url: &str) -> bool {
     let request = Request::get(url).body(Body::empty()).expect("a valid request");
-    let response = client.send(request).await;
-    match response {
-        Ok(response) => is_answer(response).await,
-        Err(_) => false,
-    }
+    is_answer(client.send(request).await).await
 }
 
-async fn is_answer(response: Response<Body>) -> bool {
+async fn is_answer<E>(response: Result<Response<Body>, E>) -> bool {
+    let Ok(response) = response else { return false };
     let status = response.status();
     let body = response.into_body().bytes().await;
     status == 200 && body.is_ok_and(|body| body.len() == server::ANSWER.len())
