@@ -6,6 +6,7 @@
 mod answers;
 mod cooling;
 mod endings;
+mod first;
 mod forced;
 mod identity;
 mod idle;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::Invariant;
+use super::first::FirstTokens;
 use crate::simulation::plan::{Plan, SessionPlan};
 use crate::simulation::record::{Moment, StoreOp, StoreOutcome, What};
 use crate::simulation::universe::OUTSIDE;
@@ -21,8 +22,7 @@ struct Session {
     refused: bool,
     /// A sign-in that is not in the store yet, or a sign-out.
     unsaved: Option<Option<u32>>,
-    /// The call that asks for first tokens, and the sign-in that it was granted.
-    first: Option<(u32, Option<u32>)>,
+    first: FirstTokens,
     /// Signed out.
     out: bool,
     /// And nothing of it has been tried.
@@ -41,7 +41,8 @@ impl UnderLock {
 
 impl Session {
     fn identity(&mut self, sign_in: Option<u32>) {
-        (self.unsaved, self.first) = (Some(sign_in), None);
+        self.unsaved = Some(sign_in);
+        self.first.forget();
         (self.due, self.out) = (!self.writing, sign_in.is_none());
     }
 
@@ -111,19 +112,8 @@ impl Invariant for UnderLock {
             return Ok(());
         }
         let session = self.sessions.entry(moment.process).or_default();
-        match &moment.what {
-            What::Acquiring { call } => session.first = Some((*call, None)),
-            What::Exchanged { call, access, .. } => {
-                let first = session.first.as_mut().filter(|(first, _)| first == call);
-                first.into_iter().for_each(|(_, sign_in)| *sign_in = Some(access.sign_in));
-            }
-            // First tokens are a sign-in.
-            What::Delivered { call } => {
-                if let Some((_, sign_in)) = session.first.take_if(|(first, _)| first == call) {
-                    session.unsaved = Some(sign_in);
-                }
-            }
-            _ => {}
+        if let Some(sign_in) = session.first.see(&moment.what) {
+            session.unsaved = Some(sign_in);
         }
         session.see(&moment.what).map_err(|what| format!("process {} {what}", moment.process))
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use auth_core::{EndReason, ErrorKind, Event, SessionState};
 
 use super::Invariant;
+use super::first::FirstTokens;
 use super::known::LAG;
 use crate::simulation::plan::{Plan, SessionPlan};
 use crate::simulation::record::{Moment, Pair, StoreOp, StoreOutcome, Token, What};
@@ -40,8 +41,7 @@ struct Session {
     signed_in: Duration,
     /// Signed out, and nothing has been saved since.
     out: bool,
-    /// The call that asks for first tokens, and the sign-in that it was granted.
-    first: Option<(u32, Option<u32>)>,
+    first: FirstTokens,
 }
 
 /// What was done since the refresh began.
@@ -200,12 +200,14 @@ impl Invariant for LooksFirst {
                 SessionState::Draining | SessionState::Ended(EndReason::Rejected | EndReason::AnswerLost),
             ) if !session.disturbed => session.ends(self.rules.is_shared())?,
             What::SignIn { token } => {
-                (session.unsaved, session.first) = (Some(Some(token.sign_in)), None);
+                session.unsaved = Some(Some(token.sign_in));
+                session.first.forget();
                 session.identity = Some(token.sign_in);
                 session.signed_in = moment.at;
             }
             What::SignOut => {
-                (session.unsaved, session.out, session.first) = (Some(None), true, None);
+                (session.unsaved, session.out) = (Some(None), true);
+                session.first.forget();
                 session.identity = None;
             }
             What::StoreBegan { op: StoreOp::Save { .. }, .. } => session.out = false,
@@ -216,14 +218,8 @@ impl Invariant for LooksFirst {
                 session.written(Some(pair.access.sign_in), *outcome);
             }
             What::StoreEnded { op: StoreOp::Clear, outcome, .. } => session.written(None, *outcome),
-            What::Acquiring { call } => session.first = Some((*call, None)),
-            What::Exchanged { call, access, .. } => {
-                let first = session.first.as_mut().filter(|(first, _)| first == call);
-                first.into_iter().for_each(|(_, sign_in)| *sign_in = Some(access.sign_in));
-            }
-            // First tokens are a sign-in.
-            What::Delivered { call } => {
-                if let Some((_, sign_in)) = session.first.take_if(|(first, _)| first == call) {
+            What::Acquiring { .. } | What::Exchanged { .. } | What::Delivered { .. } => {
+                if let Some(sign_in) = session.first.see(&moment.what) {
                     session.unsaved = Some(sign_in);
                 }
             }
