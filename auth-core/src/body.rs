@@ -42,9 +42,12 @@ use crate::{BoxError, MaybeSend, MaybeSync};
 /// ```
 pub struct Body {
     /// Read ahead by a peek, to be read first.
-    ahead: VecDeque<Result<Frame<Bytes>, BodyError>>,
+    #[expect(clippy::box_collection, reason = "few bodies are read ahead of, and all are moved about")]
+    ahead: Option<Box<VecDeque<Item>>>,
     kind: Kind,
 }
+
+type Item = Result<Frame<Bytes>, BodyError>;
 
 enum Kind {
     Empty,
@@ -111,7 +114,7 @@ impl Body {
     /// The same body once more, where it can be had again: not of a one-shot stream, nor of one that has been read.
     #[must_use]
     pub fn try_clone(&self) -> Option<Self> {
-        if !self.ahead.is_empty() {
+        if self.is_begun() {
             return None;
         }
         match &self.kind {
@@ -126,7 +129,7 @@ impl Body {
     #[must_use]
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match &self.kind {
-            _ if !self.ahead.is_empty() => None,
+            _ if self.is_begun() => None,
             Kind::Empty => Some(&[]),
             Kind::Bytes(bytes) => Some(bytes),
             Kind::Factory(..) | Kind::Stream(_) => None,
@@ -201,9 +204,9 @@ impl Body {
     /// so does an error, for whoever reads it.
     pub(crate) async fn read_ahead(&mut self, bytes: usize) {
         std::future::poll_fn(|cx| {
-            while self.ahead_len() < bytes && !matches!(self.ahead.back(), Some(Err(_))) {
+            while self.ahead_len() < bytes && !matches!(self.ahead().next_back(), Some(Err(_))) {
                 match ready!(self.poll_rest(cx)) {
-                    Some(frame) => self.ahead.push_back(frame),
+                    Some(frame) => self.ahead.get_or_insert_default().push_back(frame),
                     None => break,
                 }
             }
@@ -215,18 +218,27 @@ impl Body {
     /// The first bytes that were read ahead, in one piece, at most `most` of them.
     pub(crate) fn peeked(&self, most: usize) -> Bytes {
         let mut all = BytesMut::new();
-        for data in self.ahead.iter().filter_map(|frame| frame.as_ref().ok()?.data_ref()) {
+        for data in self.ahead().filter_map(|frame| frame.as_ref().ok()?.data_ref()) {
             let left = most.saturating_sub(all.len());
             all.extend_from_slice(&data[..data.len().min(left)]);
         }
         all.freeze()
     }
 
-    fn ahead_len(&self) -> usize {
-        self.ahead.iter().filter_map(|frame| Some(frame.as_ref().ok()?.data_ref()?.len())).sum()
+    /// Something of it was read ahead.
+    fn is_begun(&self) -> bool {
+        self.ahead().next().is_some()
     }
 
-    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn ahead(&self) -> impl DoubleEndedIterator<Item = &Item> {
+        self.ahead.iter().flat_map(|ahead| ahead.iter())
+    }
+
+    fn ahead_len(&self) -> usize {
+        self.ahead().filter_map(|frame| Some(frame.as_ref().ok()?.data_ref()?.len())).sum()
+    }
+
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
         loop {
             match &mut self.kind {
                 Kind::Empty => return Poll::Ready(None),
@@ -257,19 +269,16 @@ impl http_body::Body for Body {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Item>> {
         let body = self.get_mut();
-        match body.ahead.pop_front() {
+        match body.ahead.as_mut().and_then(|ahead| ahead.pop_front()) {
             Some(frame) => Poll::Ready(Some(frame)),
             None => body.poll_rest(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ahead.is_empty()
+        !self.is_begun()
             && match &self.kind {
                 Kind::Empty => true,
                 Kind::Bytes(bytes) => bytes.is_empty(),
@@ -317,7 +326,7 @@ impl Default for Body {
 
 impl From<Kind> for Body {
     fn from(kind: Kind) -> Self {
-        Self { ahead: VecDeque::new(), kind }
+        Self { ahead: None, kind }
     }
 }
 
