@@ -6,6 +6,7 @@ mod origin;
 pub use marks::{Anonymous, Attempt, NoReplay, NotAttached, NotReplayed, NotReplayedReason, Unchanged};
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -149,54 +150,142 @@ impl<T: Transport> AuthClient<T> {
     /// # Cancel safety
     ///
     /// Dropped at any time: the request is given up, and its place in the queue. A refresh it started goes on.
-    pub async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Error> {
+    pub fn send(
+        &self,
+        request: Request<Body>,
+    ) -> impl Future<Output = Result<Response<Body>, Error>> + use<'_, T> {
         let inner = &*self.inner;
-        let (mut head, body) = request.into_parts();
-        head.uri = inner.resolve(head.uri)?;
-        let origin = inner.origins.iter().find(|origin| origin.is_of(&head.uri));
-        let named = inner.any_origin || origin.is_some();
-        let anonymous = head.extensions.get::<Anonymous>().is_some();
-        if anonymous || !named || inner.session.is_authorized(&head.headers) {
-            let mut response = inner.transport.send(Request::from_parts(head, body)).await?;
-            if !named && !anonymous {
-                response.extensions_mut().insert(NotAttached);
+        // It stays where it lies, in this one future: a head is large, and whoever takes it by value copies it.
+        let (mut head, mut body) = request.into_parts();
+        async move {
+            let origin = match inner.way(&mut head)? {
+                Way::Attached(origin) => origin,
+                Way::Bare(mark) => {
+                    let mut response = inner.transport.send(Request::from_parts(head, body)).await?;
+                    mark.map(|mark| response.extensions_mut().insert(mark));
+                    return Ok(response);
+                }
+            };
+            let mut turn = inner.session.lease().await?;
+            if head.headers.contains_key(turn.header().0) {
+                // A scheme that did not say its header's name before there were tokens.
+                drop(turn);
+                return Ok(inner.transport.send(Request::from_parts(head, body)).await?);
             }
-            return Ok(response);
+            let mut progress = Progress::new(&head, &body);
+            loop {
+                let stamp = turn.stamp();
+                let unchanged = progress.rejected.is_some_and(|rejected| turn.is_unchanged_since(rejected));
+                inner.attach(&mut head, &turn, &mut progress)?;
+                let response = turn.start(inner.transport.send(Request::from_parts(head, body))).await?;
+                let (mut answer, mut content) = response.into_parts();
+                if unchanged {
+                    answer.extensions.insert(Unchanged);
+                }
+                let (own, observed) = inner.observe(origin, progress.kept.uri(), &answer);
+                if !own {
+                    return Ok(Response::from_parts(answer, content));
+                }
+                let bytes = inner.challenges.peek(&answer).min(AHEAD);
+                if bytes > 0 {
+                    content = Box::pin(inner.read_ahead(content, bytes)).await;
+                }
+                let challenge = inner.challenges.challenge(&answer, &content.peeked(bytes));
+                if challenge == Challenge::Unrelated {
+                    return Ok(Response::from_parts(answer, content));
+                }
+                // In a box: few requests come here, and the others need not keep room for it.
+                let response = Response::from_parts(answer, content);
+                match Box::pin(inner.again(&mut progress, stamp, response, challenge, observed)).await? {
+                    ControlFlow::Break(response) => return Ok(response),
+                    ControlFlow::Continue(next) => (turn, head, body) = next,
+                }
+            }
         }
-        let insecure = || origin.map_or_else(|| origin::is_insecure(&head.uri), |origin| origin.is_insecure);
-        if !inner.insecure_http && insecure() {
-            return Err(Error::new(ErrorKind::InsecureOrigin));
-        }
-        inner.exchange(head, body, origin).await
     }
+}
+
+/// Which way a request goes.
+enum Way<'a> {
+    /// As it is, its response with this mark.
+    Bare(Option<NotAttached>),
+    /// With a lease; to this origin, where it is a named one.
+    Attached(Option<&'a Origin>),
 }
 
 /// How far a request has come.
 struct Progress {
-    /// What is needed to send it again.
-    copy: Option<(request::Parts, Body)>,
+    kept: Kept,
+    /// It asked not to be replayed.
+    asked: bool,
     attempt: u8,
-    /// Sent again after a rejection: once a request.
-    replayed: bool,
+    /// What it was rejected with, and then sent again: once a request.
+    rejected: Option<Stamp>,
     /// And that is to be told.
     tell: bool,
     /// Sent again with a new proof: once a request.
     proved: bool,
 }
 
+/// What is kept of a request while it is under way.
+enum Kept {
+    /// What is needed to send it again.
+    Copy(request::Parts, Body),
+    /// Its body cannot be had again.
+    Uri(Uri),
+}
+
 impl Progress {
+    #[inline]
+    fn new(head: &request::Parts, body: &Body) -> Self {
+        let kept = match body.try_clone() {
+            Some(body) => Kept::Copy(head.clone(), body),
+            None => Kept::Uri(head.uri.clone()),
+        };
+        let asked = head.extensions.get::<NoReplay>().is_some();
+        Self { kept, asked, attempt: 0, rejected: None, tell: false, proved: false }
+    }
+}
+
+impl Kept {
+    fn uri(&self) -> &Uri {
+        match self {
+            Self::Copy(head, _) => &head.uri,
+            Self::Uri(uri) => uri,
+        }
+    }
+
     fn again(&self) -> Option<(request::Parts, Body)> {
-        let (head, body) = self.copy.as_ref()?;
-        Some((head.clone(), body.try_clone()?))
+        match self {
+            Self::Copy(head, body) => Some((head.clone(), body.try_clone()?)),
+            Self::Uri(_) => None,
+        }
     }
 }
 
 impl<T: Transport> Inner<T> {
+    /// Which way this request goes. Its URI is made a whole one.
+    fn way(&self, head: &mut request::Parts) -> Result<Way<'_>, Error> {
+        if head.uri.scheme().is_none() || head.uri.authority().is_none() {
+            head.uri = self.resolve(std::mem::take(&mut head.uri))?;
+        }
+        let origin = self.origins.iter().find(|origin| origin.is_of(&head.uri));
+        let named = self.any_origin || origin.is_some();
+        if head.extensions.get::<Anonymous>().is_some() {
+            return Ok(Way::Bare(None));
+        }
+        if !named || self.session.is_authorized(&head.headers) {
+            return Ok(Way::Bare((!named).then_some(NotAttached)));
+        }
+        let insecure = || origin.map_or_else(|| origin::is_insecure(&head.uri), |origin| origin.is_insecure);
+        if !self.insecure_http && insecure() {
+            return Err(Error::new(ErrorKind::InsecureOrigin));
+        }
+        Ok(Way::Attached(origin))
+    }
+
     /// A relative URI is one at the named origin.
     fn resolve(&self, uri: Uri) -> Result<Uri, Error> {
-        if uri.scheme().is_some() && uri.authority().is_some() {
-            return Ok(uri);
-        }
         let invalid = |detail| Error::detailed(ErrorKind::Misconfigured, detail);
         let [origin] = &*self.origins else {
             return Err(invalid("a relative URI needs one named origin"));
@@ -214,108 +303,61 @@ impl<T: Transport> Inner<T> {
         }
     }
 
-    /// With a lease, to this origin where it is a named one.
-    async fn exchange(
-        &self,
-        head: request::Parts,
-        body: Body,
-        origin: Option<&Origin>,
-    ) -> Result<Response<Body>, Error> {
-        let uri = head.uri.clone();
-        let asked = head.extensions.get::<NoReplay>().is_some();
-        let copy = body.try_clone().map(|body| (head.clone(), body));
-        let mut progress = Progress { copy, attempt: 0, replayed: false, tell: false, proved: false };
-        let mut turn = self.session.lease().await?;
-        if head.headers.contains_key(turn.header().0) {
-            // A scheme that did not say its header's name before there were tokens.
-            drop(turn);
-            return Ok(self.transport.send(Request::from_parts(head, body)).await?);
-        }
-        let mut next = (head, body);
-        let mut rejected = None;
-        loop {
-            let stamp = turn.stamp();
-            let unchanged = rejected.is_some_and(|rejected| turn.is_unchanged_since(rejected));
-            let (mut head, mut body) = self.attempt(next, turn, &mut progress)?.await?.into_parts();
-            if unchanged {
-                head.extensions.insert(Unchanged);
-            }
-            let (own, observed) = self.observe(origin, &uri, &head);
-            let challenge = if own {
-                let bytes = self.challenges.peek(&head).min(AHEAD);
-                if bytes > 0 {
-                    body = Box::pin(self.read_ahead(body, bytes)).await;
-                }
-                self.challenges.challenge(&head, &body.peeked(bytes))
-            } else {
-                Challenge::Unrelated
-            };
-            let may = match &challenge {
-                Challenge::Unrelated => return Ok(Response::from_parts(head, body)),
-                Challenge::Expired => !progress.replayed,
-                Challenge::UseDpopNonce => observed == Observed::NewProof && !progress.proved,
-                _ => false,
-            };
-            let replays = challenge == Challenge::Expired;
-            let Some(again) = progress.again().filter(|_| may && !(replays && asked)) else {
-                if may && replays {
-                    // However that ends, the 401 is the answer.
-                    let _ = self.session.reject(stamp);
-                    let reason = if asked { NotReplayedReason::Asked } else { NotReplayedReason::Body };
-                    head.extensions.insert(NotReplayed(reason));
-                }
-                head.extensions.insert(challenge);
-                return Ok(Response::from_parts(head, body));
-            };
-            if replays {
-                (progress.replayed, progress.tell) = (true, true);
-                rejected = Some(stamp);
-            } else {
-                progress.proved = true;
-            }
-            // In a box: few requests go on from here, and the others need not keep room for it.
-            (turn, next) = Box::pin(self.another(stamp, replays, (head, body), again)).await?;
-        }
-    }
-
-    /// The turn for another attempt, and that attempt.
-    async fn another(
-        &self,
-        stamp: Stamp,
-        replays: bool,
-        (head, body): (response::Parts, Body),
-        again: (request::Parts, Body),
-    ) -> Result<(Turn, (request::Parts, Body)), Error> {
-        // Before it waits: a waiter holds no connection.
-        self.discard(body).await;
-        let turn = if replays {
-            self.session.recover(stamp).await
-        } else {
-            // Made again with a new proof, and with the token as it is: nobody has rejected that.
-            self.session.again(stamp)
-        };
-        Ok((turn.map_err(|error| error.with_response(head))?, again))
-    }
-
-    /// One attempt, in its turn.
-    fn attempt(
-        &self,
-        (mut head, body): (request::Parts, Body),
-        turn: Turn,
-        progress: &mut Progress,
-    ) -> Result<impl Future<Output = Result<Response<Body>, TransportError>>, Error> {
+    /// Puts the lease on an attempt.
+    fn attach(&self, head: &mut request::Parts, turn: &Turn, progress: &mut Progress) -> Result<(), Error> {
         progress.attempt += 1;
         let (name, value) = turn.header();
         head.headers.insert(name.clone(), value.clone());
         let attempt = Attempt { number: progress.attempt, ticket: turn.ticket(), flight: turn.flight() };
         head.extensions.insert(attempt);
-        let applied = self.session.scheme().apply(&mut head, &turn);
+        let applied = self.session.scheme().apply(head, turn);
         applied.map_err(|error| Error::caused(ErrorKind::Misconfigured, error))?;
         // A send with a nonce is no replay, though it may follow one.
         if std::mem::take(&mut progress.tell) {
             self.session.replayed(|| Event::Replayed { flight: attempt.flight, ticket: attempt.ticket });
         }
-        Ok(turn.start(self.transport.send(Request::from_parts(head, body))))
+        Ok(())
+    }
+
+    /// What follows a response that says something of the token: another attempt in its turn, or that response.
+    async fn again(
+        &self,
+        progress: &mut Progress,
+        stamp: Stamp,
+        response: Response<Body>,
+        challenge: Challenge,
+        observed: Observed,
+    ) -> Result<ControlFlow<Response<Body>, (Turn, request::Parts, Body)>, Error> {
+        let (mut head, body) = response.into_parts();
+        let replays = challenge == Challenge::Expired;
+        let may = match challenge {
+            Challenge::Expired => progress.rejected.is_none(),
+            Challenge::UseDpopNonce => observed == Observed::NewProof && !progress.proved,
+            _ => false,
+        };
+        let can = may && !(replays && progress.asked);
+        let Some((next, again)) = can.then(|| progress.kept.again()).flatten() else {
+            if may && replays {
+                // However that ends, the 401 is the answer.
+                let _ = self.session.reject(stamp);
+                let reason = if progress.asked { NotReplayedReason::Asked } else { NotReplayedReason::Body };
+                head.extensions.insert(NotReplayed(reason));
+            }
+            head.extensions.insert(challenge);
+            return Ok(ControlFlow::Break(Response::from_parts(head, body)));
+        };
+        // Before it waits: a waiter holds no connection.
+        self.discard(body).await;
+        let turn = if replays {
+            (progress.rejected, progress.tell) = (Some(stamp), true);
+            self.session.recover(stamp).await
+        } else {
+            progress.proved = true;
+            // Made again with a new proof, and with the token as it is: nobody has rejected that.
+            self.session.again(stamp)
+        };
+        let turn = turn.map_err(|error| error.with_response(head))?;
+        Ok(ControlFlow::Continue((turn, next, again)))
     }
 
     /// Whether the response came from the request's own origin, without which it says nothing of the token; and what the scheme
