@@ -8,7 +8,8 @@ use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
 
 pin_project! {
-    /// Enters the runtime for each poll, and for the drop: hyper's connection pool can spawn from a destructor.
+    /// Enters the runtime for each poll, and for the drop: hyper's connection pool can spawn from a destructor. What has
+    /// come to its end is dropped in the poll that said so.
     ///
     /// The guard of an entered runtime is not `Send`, so it lives within one poll and never across an await.
     pub(crate) struct Entered<T> {
@@ -20,8 +21,10 @@ pin_project! {
     impl<T> PinnedDrop for Entered<T> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            let _guard = this.handle.enter();
-            this.inner.set(None);
+            if this.inner.is_some() {
+                let _guard = this.handle.enter();
+                this.inner.set(None);
+            }
         }
     }
 }
@@ -32,15 +35,18 @@ impl<T> Entered<T> {
     }
 }
 
-const TAKEN: &str = "only dropping takes what is inside";
-
 impl<F: Future> Future for Entered<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
         let _guard = this.handle.enter();
-        this.inner.as_pin_mut().expect(TAKEN).poll(cx)
+        let future = this.inner.as_mut().as_pin_mut().expect("a future that is ready is not polled again");
+        let polled = future.poll(cx);
+        if polled.is_ready() {
+            this.inner.set(None);
+        }
+        polled
     }
 }
 
@@ -52,9 +58,21 @@ impl<B: http_body::Body> http_body::Body for Entered<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let this = self.project();
+        let mut this = self.project();
+        let Some(mut body) = this.inner.as_mut().as_pin_mut() else {
+            return Poll::Ready(None);
+        };
         let _guard = this.handle.enter();
-        this.inner.as_pin_mut().expect(TAKEN).poll_frame(cx)
+        let polled = body.as_mut().poll_frame(cx);
+        let ended = match &polled {
+            Poll::Ready(Some(_)) => body.is_end_stream(),
+            Poll::Ready(None) => true,
+            Poll::Pending => false,
+        };
+        if ended {
+            this.inner.set(None);
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -62,7 +80,7 @@ impl<B: http_body::Body> http_body::Body for Entered<B> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.as_ref().map_or_else(SizeHint::default, http_body::Body::size_hint)
+        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), http_body::Body::size_hint)
     }
 }
 
