@@ -40,6 +40,7 @@ mod error;
 mod request_body;
 mod runtime;
 mod transport;
+mod urls;
 
 /// The version of reqwest that [`ReqwestTransport::new`] takes clients of.
 pub use reqwest;

@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use crate::entered::Entered;
 use crate::error;
 use crate::request_body::{self, Failure};
+use crate::urls::{self, Urls};
 
 /// Sends requests with [`reqwest`].
 ///
@@ -66,6 +67,7 @@ pub struct ReqwestTransport {
     /// A client that could not be made fails each request, since a constructor that cannot fail is worth more here.
     client: Result<reqwest::Client, Arc<reqwest::Error>>,
     captured: Option<Handle>,
+    urls: Arc<Urls>,
 }
 
 impl ReqwestTransport {
@@ -106,12 +108,7 @@ impl ReqwestTransport {
     }
 
     fn made(client: reqwest::Result<reqwest::Client>) -> Self {
-        Self { client: client.map_err(Arc::new), captured: Handle::try_current().ok() }
-    }
-
-    /// The current runtime first: a captured one may have ended since.
-    fn handle(&self) -> Option<Handle> {
-        Handle::try_current().ok().or_else(|| self.captured.clone())
+        Self { client: client.map_err(Arc::new), captured: Handle::try_current().ok(), urls: Arc::default() }
     }
 }
 
@@ -139,20 +136,11 @@ impl fmt::Debug for ReqwestTransport {
 #[async_trait]
 impl Transport for ReqwestTransport {
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
-        let client = self.client.as_ref().map_err(|error| TransportError::new(Arc::clone(error)))?;
-        let handle = self.handle().ok_or_else(error::no_runtime)?;
-        let uri = request.uri().clone();
-        let text = text(&uri);
-        let (request, failure) = convert_request(request, &text)?;
-
-        let executed = match start(client, request, &handle) {
-            Some(pending) => AssertUnwindSafe(Entered::new(handle.clone(), pending)).catch_unwind().await,
-            None => return Err(error::panicked()),
-        };
-
-        match executed {
-            Ok(Ok(response)) => Ok(convert_response(response, uri, &text, handle)),
-            Ok(Err(error)) => Err(failure
+        let sending = self.start(request)?;
+        match AssertUnwindSafe(sending.pending).catch_unwind().await {
+            Ok(Ok(response)) => Ok(convert_response(response, sending.uri, sending.handle)),
+            Ok(Err(error)) => Err(sending
+                .failure
                 .and_then(|failure| failure.take())
                 .map_or_else(|| error::classify(error), error::body_failed)),
             Err(_panic) => Err(error::panicked()),
@@ -160,55 +148,48 @@ impl Transport for ReqwestTransport {
     }
 }
 
-/// Begins to execute, where polls will run: that starts the client's timers. `None`: it panicked.
-///
-/// No `async` block around it: what `send` boxes is small, since the request is moved on before the first wait.
-fn start(
-    client: &reqwest::Client,
-    request: reqwest::Request,
-    handle: &Handle,
-) -> Option<impl Future<Output = reqwest::Result<reqwest::Response>> + use<>> {
-    let _guard = handle.enter();
-    catch_unwind(AssertUnwindSafe(|| client.execute(request))).ok()
+/// A request that reqwest has.
+struct Sending<F> {
+    pending: Entered<F>,
+    uri: Uri,
+    failure: Option<Failure>,
+    handle: Handle,
 }
 
-/// Method, URI, headers, version and body as they are. The request's extensions are the client's notes to itself: none
-/// of them is meant for reqwest, which would read its own timeouts from there.
-fn convert_request(
-    request: Request<Body>,
-    uri: &str,
-) -> Result<(reqwest::Request, Option<Failure>), TransportError> {
-    let (head, body) = request.into_parts();
-    let url = match reqwest::Url::parse(uri) {
-        Ok(url) => url,
-        Err(_) => return Err(unsendable(head.uri)),
-    };
-    let mut request = reqwest::Request::new(head.method, url);
-    *request.headers_mut() = head.headers;
-    *request.version_mut() = head.version;
-    let (body, failure) = request_body::convert(body);
-    *request.body_mut() = body;
-    Ok((request, failure))
-}
+impl ReqwestTransport {
+    /// Begins to execute, where polls will run: that starts the client's timers.
+    ///
+    /// No part of `send`'s future: what that boxes is small, since the request is moved on before the first wait.
+    fn start(
+        &self,
+        request: Request<Body>,
+    ) -> Result<Sending<impl Future<Output = reqwest::Result<reqwest::Response>> + use<>>, TransportError>
+    {
+        let client = self.client.as_ref().map_err(|error| TransportError::new(Arc::clone(error)))?;
+        // The current runtime first: a captured one may have ended since.
+        let current = Handle::try_current().ok();
+        let is_outside = current.is_none();
+        let handle = current.or_else(|| self.captured.clone()).ok_or_else(error::no_runtime)?;
 
-/// As it is displayed, without the machinery of formatting.
-fn text(uri: &Uri) -> String {
-    let scheme = uri.scheme_str().unwrap_or_default();
-    let authority = uri.authority().map_or("", |authority| authority.as_str());
-    let (path, query) = (uri.path(), uri.query());
-    let length = scheme.len() + authority.len() + path.len() + query.map_or(0, str::len) + 4;
-    let mut text = String::with_capacity(length);
-    if !scheme.is_empty() {
-        text.push_str(scheme);
-        text.push_str("://");
+        // Method, URI, headers, version and body as they are. The request's extensions are the client's notes to itself: none
+        // of them is meant for reqwest, which would read its own timeouts from there.
+        let (head, body) = request.into_parts();
+        let Some(url) = self.urls.parse(&head.uri) else {
+            return Err(unsendable(head.uri));
+        };
+        let mut request = reqwest::Request::new(head.method, url);
+        *request.headers_mut() = head.headers;
+        *request.version_mut() = head.version;
+        let (body, failure) = request_body::convert(body);
+        *request.body_mut() = body;
+
+        let executed = {
+            let _guard = is_outside.then(|| handle.enter());
+            catch_unwind(AssertUnwindSafe(|| client.execute(request)))
+        };
+        let pending = executed.map_err(|_panic| error::panicked())?;
+        Ok(Sending { pending: Entered::new(handle.clone(), pending), uri: head.uri, failure, handle })
     }
-    text.push_str(authority);
-    text.push_str(path);
-    if let Some(query) = query {
-        text.push('?');
-        text.push_str(query);
-    }
-    text
 }
 
 /// What reqwest itself says of such a URI.
@@ -219,15 +200,11 @@ fn unsendable(uri: Uri) -> TransportError {
         .map_or_else(error::classify, |_| TransportError::new("reqwest cannot read this URI"))
 }
 
-fn convert_response(
-    response: reqwest::Response,
-    sent_to: Uri,
-    sent_to_text: &str,
-    handle: Handle,
-) -> Response<Body> {
+fn convert_response(response: reqwest::Response, sent_to: Uri, handle: Handle) -> Response<Body> {
     let url = response.url().as_str();
     // Where it is spelled otherwise it may still be the same.
-    let final_uri = if url == sent_to_text || sent_to == *url { Some(sent_to) } else { url.parse().ok() };
+    let final_uri =
+        if urls::is_spelled(&sent_to, url) || sent_to == *url { Some(sent_to) } else { url.parse().ok() };
     let (mut head, body) = Response::<reqwest::Body>::from(response).into_parts();
     if let Some(uri) = final_uri {
         head.extensions.insert(FinalUri(uri));
