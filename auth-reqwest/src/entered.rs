@@ -87,6 +87,8 @@ impl<B: http_body::Body> http_body::Body for Entered<B> {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
+    use std::pin::pin;
+    use std::task::Waker;
 
     use bytes::Bytes;
     use futures::FutureExt as _;
@@ -129,6 +131,23 @@ mod tests {
         fn drop(&mut self) {
             self.check();
         }
+    }
+
+    /// Not only with the future or body around it, which may be kept.
+    #[test]
+    fn what_has_come_to_its_end_is_dropped_at_once() {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let entered = || Entered::new(runtime.handle().clone(), Demanding(runtime.handle().id()));
+        let mut cx = Context::from_waker(Waker::noop());
+
+        let mut future = pin!(entered());
+        assert!(future.as_mut().poll(&mut cx).is_ready() && future.inner.is_none());
+
+        let mut body = pin!(entered());
+        assert!(http_body::Body::poll_frame(body.as_mut(), &mut cx).is_ready() && body.inner.is_none());
+        assert!(matches!(http_body::Body::poll_frame(body.as_mut(), &mut cx), Poll::Ready(None)));
+        assert!(http_body::Body::is_end_stream(&*body));
+        assert_eq!(http_body::Body::size_hint(&*body).exact(), Some(0));
     }
 
     #[test]

@@ -148,6 +148,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
         /// Whatever URI it is, its URL is the one that its text gives, whether its origin is known or not.
         #[test]
         fn a_known_origin_changes_no_url(
