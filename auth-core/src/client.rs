@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::{Request, Response, Uri, request, response};
 
 use self::origin::Origin;
@@ -186,11 +187,13 @@ impl<T: Transport> AuthClient<T> {
                 if !own {
                     return Ok(Response::from_parts(answer, content));
                 }
+                let mut seen = Bytes::new();
                 let bytes = inner.challenges.peek(&answer).min(AHEAD);
                 if bytes > 0 {
                     content = Box::pin(inner.read_ahead(content, bytes)).await;
+                    seen = content.peeked(bytes);
                 }
-                let challenge = inner.challenges.challenge(&answer, &content.peeked(bytes));
+                let challenge = inner.challenges.challenge(&answer, &seen);
                 if challenge == Challenge::Unrelated {
                     return Ok(Response::from_parts(answer, content));
                 }
@@ -379,7 +382,7 @@ impl<T: Transport> Inner<T> {
         let drain = async {
             let mut left = AHEAD;
             while let Some(Ok(frame)) = body.frame().await {
-                let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, bytes::Bytes::len)) else {
+                let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else {
                     return;
                 };
                 left = rest;
