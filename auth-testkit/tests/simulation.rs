@@ -112,6 +112,7 @@ fn plans_that_once_failed_keep_every_promise() {
         ("unsaved_sign_in", include_str!("plans/unsaved_sign_in.json")),
         ("stolen_lock", include_str!("plans/stolen_lock.json")),
         ("lost_lock_seen_by_a_write", include_str!("plans/lost_lock_seen_by_a_write.json")),
+        ("late_by_rotations", include_str!("plans/late_by_rotations.json")),
     ] {
         let plan = Plan::from_json(text).unwrap();
         for seed in 0..200 {

@@ -3,11 +3,16 @@
 //! Plain data under the state's lock. The ledger writes the newest desired content until written = desired, so writes
 //! cannot overtake each other and nothing ever needs undoing (invariant 9).
 
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use futures::channel::oneshot;
 
-use crate::{StoreError, Tokens};
+use crate::{RefreshToken, StoreError, Tokens};
+
+/// So many exchanges are remembered. Where no write succeeds, another process can save its own pair that many rotations late.
+const SPENT: usize = 32;
 
 /// What a write came to. Everybody who waited for it shares the error.
 pub(crate) type Wrote = Result<(), Arc<StoreError>>;
@@ -27,8 +32,9 @@ pub(crate) struct Books {
     identity: u64,
     /// What this session last loaded, saved, cleared or adopted there. Empty at first.
     base: Option<Arc<Tokens>>,
-    /// The pair whose refresh token this session exchanged last: whoever writes that again is late.
-    spent: Option<Arc<Tokens>>,
+    /// The refresh tokens that this session exchanged last, the newest at the end: whoever writes one of them again is late.
+    /// By their hashes: nobody needs the texts any more.
+    spent: VecDeque<u64>,
     /// A sign-out did not know whom it signed out: the pair that is there was never read, and is nobody's now.
     unread: bool,
     last: Wrote,
@@ -87,7 +93,7 @@ impl Books {
             tried: 0,
             identity: 0,
             base: None,
-            spent: None,
+            spent: VecDeque::new(),
             unread: false,
             last: Ok(()),
             waiters: Vec::new(),
@@ -120,14 +126,16 @@ impl Books {
     }
 
     /// This pair's refresh token was exchanged for another.
-    pub(crate) fn exchanged(&mut self, pair: Arc<Tokens>) {
-        self.spent = Some(pair);
+    pub(crate) fn exchanged(&mut self, pair: &Tokens) {
+        if self.spent.len() == SPENT {
+            self.spent.pop_front();
+        }
+        self.spent.push_back(hash(pair));
     }
 
     /// Whether this pair's refresh token is one that this session has exchanged.
     fn is_spent(&self, loaded: &Tokens) -> bool {
-        let spent = self.spent.as_ref().filter(|spent| spent.sign_in_id() == loaded.sign_in_id());
-        spent.is_some_and(|spent| spent.refresh_token() == loaded.refresh_token())
+        self.spent.contains(&hash(loaded))
     }
 
     /// This content is there already: it was loaded.
@@ -269,6 +277,13 @@ impl Books {
             (Some(_), _) => Reading::OtherSignIn,
         }
     }
+}
+
+/// Of the refresh token, and of whose it is.
+fn hash(pair: &Tokens) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (pair.sign_in_id(), pair.refresh_token().map(RefreshToken::reveal)).hash(&mut hasher);
+    hasher.finish()
 }
 
 fn same(one: Option<&Tokens>, other: Option<&Tokens>) -> bool {

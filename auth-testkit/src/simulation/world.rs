@@ -155,6 +155,10 @@ impl<'a> World<'a> {
     /// Whatever is under way comes to its end.
     fn rest(&mut self) -> Result<(), Broken> {
         self.until(self.universe.now() + ALL_DEADLINES)?;
+        // Nobody is looked at who is about to move: a refresh ahead of time may have begun in this very moment.
+        while self.universe.runtime.step_until(self.universe.now()) {
+            self.look()?;
+        }
         for process in &self.processes {
             self.universe.record(process.who.process, What::Counted(process.session.counters()));
         }

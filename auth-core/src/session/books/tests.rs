@@ -32,7 +32,7 @@ fn a_pair_with_a_refresh_token_that_was_exchanged_here_is_overwritten_and_not_ad
     let late = Arc::new(Tokens::clone(&pair("0", 1)));
     let late = Tokens::new("T0b").unwrap().with_refresh_token("R0").with_sign_in_id(late.sign_in_id());
     let mut books = written(&pair("0", 1));
-    books.exchanged(pair("0", 1));
+    books.exchanged(&pair("0", 1));
     books.want(Content::Pair(pair("1", 1)), Origin::Flight);
     drop(books.answered(&books.due().unwrap(), Ok(())));
 
@@ -44,6 +44,28 @@ fn a_pair_with_a_refresh_token_that_was_exchanged_here_is_overwritten_and_not_ad
         books.knows(Some(&late), &pair("1", 1)),
         "a write under a lock of its own gives way to what it does not know"
     );
+}
+
+/// K2: saves fail here and elsewhere, and this session goes on from memory; the other one's save succeeds first.
+#[test]
+fn a_pair_that_comes_several_rotations_late_is_overwritten_as_well() {
+    let mut books = written(&pair("0", 1));
+    for generation in 0..SPENT {
+        books.exchanged(&pair(&generation.to_string(), 1));
+        books.want(Content::Pair(pair(&(generation + 1).to_string(), 1)), Origin::Flight);
+        drop(books.answered(&books.due().unwrap(), Err(Arc::new(StoreError::new("full")))));
+    }
+
+    assert_eq!(books.read(Some(&pair("1", 1))), Reading::SaveFirst);
+    assert_eq!(
+        books.read(Some(&pair("1", 2))),
+        Reading::OtherSignIn,
+        "of another sign-in it is another token"
+    );
+    books.exchanged(&pair("last", 1));
+    assert_eq!(books.read(Some(&pair("2", 1))), Reading::SaveFirst);
+    assert_eq!(books.read(Some(&pair("elsewhere", 1))), Reading::Rotated);
+    assert_eq!(books.spent.len(), SPENT);
 }
 
 #[test]

@@ -182,7 +182,7 @@ impl State {
             active.hold_pair(candidate);
         }
         if before.refresh_token() != candidate.tokens.refresh_token() {
-            self.books.exchanged(before);
+            self.books.exchanged(&before);
         }
         if let Some(slot) = self.flight.as_mut().filter(|_| up) {
             slot.obtained = Some(candidate.clone());
