@@ -46,7 +46,7 @@ cargo check -p auth-reqwest --locked --no-default-features
 cargo check -p auth-isahc --locked --no-default-features
 
 say "nothing has to be Send: --cfg auth_local"
-RUSTFLAGS="--cfg auth_local" cargo check -p auth-core --locked --all-features --target-dir target/local
+RUSTFLAGS="--cfg auth_local" cargo check -p auth-core -p auth-dpop --locked --all-features --target-dir target/local
 
 say "model checking: --cfg auth_shuttle"
 RUSTFLAGS="--cfg auth_shuttle" \

@@ -1,0 +1,326 @@
+//! DPoP through a whole client, and at the token endpoint.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
+
+use std::time::{Duration, SystemTime};
+
+use auth_core::{
+    AuthClient, Bearer, Body, Challenge, ErrorKind, Scheme, Session, TokenHeader, Tokens, Transport,
+};
+use auth_dpop::{Dpop, DpopKey, DpopTransport};
+use auth_testkit::{
+    RefresherHandle, ScriptedRefresher, ScriptedTransport, Sent, TransportHandle, numbered, response,
+};
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+use futures::executor::block_on;
+use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue, Request, Response};
+use p256::ecdsa::signature::Verifier as _;
+use p256::ecdsa::{Signature, VerifyingKey};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+const API: &str = "https://api.example.com";
+const OTHER: &str = "https://files.example.com";
+const TOKEN_ENDPOINT: &str = "https://login.example.com/token";
+const NOW: u64 = 1_700_000_000;
+
+struct World {
+    client: AuthClient<ScriptedTransport>,
+    api: TransportHandle,
+    refresher: RefresherHandle,
+    dpop: Dpop,
+}
+
+fn dpop() -> Dpop {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
+    Dpop::new(DpopKey::generate().unwrap()).with_clock(move || now)
+}
+
+/// Signed in with T0 of type DPoP; a refresh brings the next one.
+fn world() -> World {
+    let dpop = dpop();
+    let (transport, api) = ScriptedTransport::new();
+    let (refresher, handle) = ScriptedRefresher::rotating();
+    let session = Session::builder(refresher).scheme(dpop.clone()).build();
+    block_on(session.sign_in(numbered(0).with_token_type("DPoP"))).unwrap();
+    let client = AuthClient::builder(transport, session).origin(API).origin(OTHER).build().unwrap();
+    World { client, api, refresher: handle, dpop }
+}
+
+impl World {
+    fn get(&self, uri: &str) -> Response<Body> {
+        block_on(self.client.send(Request::get(uri).body(Body::empty()).unwrap())).unwrap()
+    }
+
+    fn log(&self) -> [Sent; 2] {
+        self.api.log().try_into().expect("two requests were sent")
+    }
+}
+
+fn with_nonce(mut response: Response<Body>, nonce: &'static str) -> Response<Body> {
+    response.headers_mut().insert("dpop-nonce", HeaderValue::from_static(nonce));
+    response
+}
+
+fn wants_nonce(nonce: &'static str) -> Response<Body> {
+    let mut wants = with_nonce(response(401), nonce);
+    let challenge = HeaderValue::from_static("DPoP error=\"use_dpop_nonce\", algs=\"ES256\"");
+    wants.headers_mut().insert("www-authenticate", challenge);
+    wants
+}
+
+/// A proof as a server reads it, its signature verified with its own key.
+struct Proof {
+    head: Value,
+    claims: Value,
+}
+
+impl Proof {
+    fn of(sent: &Sent) -> Self {
+        let mut all = sent.headers.get_all("dpop").iter();
+        let (value, None) = (all.next().expect("there is a proof"), all.next()) else { panic!("one proof") };
+        assert!(value.is_sensitive());
+        let (signed, signature) = value.to_str().unwrap().rsplit_once('.').unwrap();
+        let (head, claims) = signed.split_once('.').unwrap();
+        let json = |text| serde_json::from_slice::<Value>(&decoded(text)).unwrap();
+        let (head, claims) = (json(head), json(claims));
+        let coordinate = |name: &str| decoded(head["jwk"][name].as_str().unwrap());
+        let point = [vec![4], coordinate("x"), coordinate("y")].concat();
+        let key = VerifyingKey::from_sec1_bytes(&point).unwrap();
+        key.verify(signed.as_bytes(), &Signature::from_slice(&decoded(signature)).unwrap()).unwrap();
+        Self { head, claims }
+    }
+
+    fn claim(&self, name: &str) -> Option<&str> {
+        self.claims.get(name)?.as_str()
+    }
+}
+
+fn decoded(text: &str) -> Vec<u8> {
+    Base64UrlUnpadded::decode_vec(text).unwrap()
+}
+
+fn authorization(sent: &Sent) -> Vec<&str> {
+    sent.headers.get_all(AUTHORIZATION).iter().map(|value| value.to_str().unwrap()).collect()
+}
+
+/// N7: a proof is for its request and its token, and no two attempts have the same.
+#[test]
+fn each_attempt_has_a_proof_of_its_own() {
+    let world = world();
+    world.api.answer_with(|request| {
+        let good = request.headers()[AUTHORIZATION] == "DPoP T1";
+        response(if good { 200 } else { 401 })
+    });
+
+    assert_eq!(world.get("https://API.example.com:443/notes/1?secret=a#b").status(), 200);
+
+    let log = world.log();
+    for (sent, token) in log.iter().zip(["T0", "T1"]) {
+        let proof = Proof::of(sent);
+        assert_eq!(authorization(sent), [format!("DPoP {token}")]);
+        assert_eq!(proof.head["typ"], "dpop+jwt");
+        assert_eq!(proof.head["alg"], "ES256");
+        let jwk: Vec<&String> = proof.head["jwk"].as_object().unwrap().keys().collect();
+        assert_eq!(jwk, ["crv", "kty", "x", "y"], "the public half and nothing else");
+        assert_eq!(proof.claim("htm"), Some("GET"));
+        assert_eq!(proof.claim("htu"), Some("https://api.example.com/notes/1"));
+        assert_eq!(proof.claims["iat"], NOW);
+        let hash = Base64UrlUnpadded::encode_string(&Sha256::digest(token));
+        assert_eq!(proof.claim("ath"), Some(&*hash));
+        assert_eq!(proof.claims.get("nonce"), None);
+    }
+    let [one, other] = log.map(|sent| Proof::of(&sent).claim("jti").unwrap().to_owned());
+    assert_ne!(one, other);
+    assert!(decoded(&one).len() >= 12, "96 bits (RFC 9449 §4.2)");
+    assert_eq!(world.refresher.calls(), 1);
+}
+
+/// N1: a 401 that asks for a nonce: one more send, with the same token and a new proof, and no refresh.
+#[test]
+fn a_nonce_that_is_asked_for_is_proved_with_no_refresh() {
+    let world = world();
+    world.api.answer_with(|request| {
+        let proof = request.headers()["dpop"].to_str().unwrap().split('.').nth(1).map(decoded).unwrap();
+        let has_nonce = String::from_utf8(proof).unwrap().contains("\"nonce\":\"n1\"");
+        if has_nonce { response(200) } else { wants_nonce("n1") }
+    });
+
+    assert_eq!(world.get("https://api.example.com/notes").status(), 200);
+
+    let [first, second] = world.log();
+    assert_eq!((authorization(&first), authorization(&second)), (vec!["DPoP T0"], vec!["DPoP T0"]));
+    assert_eq!((Proof::of(&first).claim("nonce"), Proof::of(&second).claim("nonce")), (None, Some("n1")));
+    assert_eq!(world.refresher.calls(), 0);
+}
+
+/// N1: a server that is never content has its 401 handed back after one more send.
+#[test]
+fn a_nonce_is_proved_once() {
+    let world = world();
+    world.api.answer_with(|_| wants_nonce("again"));
+
+    let answer = world.get("https://api.example.com/notes");
+
+    assert_eq!(answer.status(), 401);
+    assert_eq!(answer.extensions().get::<Challenge>(), Some(&Challenge::UseDpopNonce));
+    assert_eq!((world.api.calls(), world.refresher.calls()), (2, 0));
+}
+
+/// N2: the nonce of a 2xx is in the next proof. N3: of that origin, and of no other.
+#[test]
+fn the_newest_nonce_of_an_origin_is_in_its_next_proof() {
+    let world = world();
+    world.api.answer_with(|request| match request.uri().path() {
+        "/first" => with_nonce(response(200), "n1"),
+        "/second" => with_nonce(response(200), "n2"),
+        _ => response(200),
+    });
+
+    for uri in ["/first", "/second", "/third"].map(|path| API.to_owned() + path) {
+        world.get(&uri);
+    }
+    world.get(&format!("{OTHER}/first"));
+    world.get("https://API.example.com:443/fourth");
+    world.get(&format!("{OTHER}/fourth"));
+
+    let log = world.api.log();
+    let nonces: Vec<_> = log.iter().map(|sent| Proof::of(sent).claim("nonce").map(str::to_owned)).collect();
+    let nonces: Vec<_> = nonces.iter().map(Option::as_deref).collect();
+    assert_eq!(nonces, [None, Some("n1"), Some("n2"), None, Some("n2"), Some("n1")]);
+}
+
+/// N8: neither scheme that sends a bare token takes one that is bound to a key.
+#[test]
+fn a_bound_token_is_never_sent_as_a_bearer_token() {
+    let bound = || numbered(0).with_token_type("dpop");
+    assert!(Bearer.prepare(&bound()).is_err());
+    assert!(TokenHeader::new(HeaderName::from_static("x-api-token")).prepare(&bound()).is_err());
+
+    let (transport, api) = ScriptedTransport::new();
+    let (refresher, _) = ScriptedRefresher::new();
+    let session = Session::builder(refresher).build();
+    assert_eq!(block_on(session.sign_in(bound())).unwrap_err().kind(), ErrorKind::InvalidToken);
+    let client = AuthClient::builder(transport, session).origin(API).build().unwrap();
+    let request = Request::get("/notes").body(Body::empty()).unwrap();
+    assert_eq!(block_on(client.send(request)).unwrap_err().kind(), ErrorKind::SignedOut);
+    assert_eq!(api.calls(), 0);
+}
+
+/// N8: nor does this scheme send one without its proof; and a bearer token, which no proof protects, it does not take.
+#[test]
+fn no_token_goes_out_without_its_proof() {
+    let scheme = dpop();
+    for kind in ["Bearer", "mac", ""] {
+        assert!(scheme.prepare(&numbered(0).with_token_type(kind)).is_err(), "{kind}");
+    }
+    for tokens in [numbered(0), numbered(0).with_token_type("dPoP")] {
+        let (name, value) = scheme.prepare(&tokens).unwrap();
+        assert_eq!((name, value), (AUTHORIZATION, HeaderValue::from_static("DPoP T0")));
+    }
+    assert_eq!(scheme.header(), Some(AUTHORIZATION));
+}
+
+fn token_endpoint() -> (DpopTransport<ScriptedTransport>, TransportHandle) {
+    let (transport, endpoint) = ScriptedTransport::new();
+    (DpopTransport::new(transport, dpop()), endpoint)
+}
+
+fn token_request(body: Body) -> Request<Body> {
+    Request::post(TOKEN_ENDPOINT).body(body).unwrap()
+}
+
+fn refusal(error: &'static str) -> Response<Body> {
+    let mut refusal = with_nonce(response(400), "n1");
+    *refusal.body_mut() = Body::from(format!("{{\"error\":\"{error}\"}}"));
+    refusal
+}
+
+#[test]
+fn the_token_endpoint_has_a_proof_without_a_token() {
+    let (login, endpoint) = token_endpoint();
+    endpoint.answer_with(|_| response(200));
+
+    block_on(login.send(token_request("grant".into()))).unwrap();
+
+    let [sent] = <[Sent; 1]>::try_from(endpoint.log()).unwrap();
+    let proof = Proof::of(&sent);
+    assert_eq!((proof.claim("htm"), proof.claim("htu")), (Some("POST"), Some(TOKEN_ENDPOINT)));
+    assert_eq!((proof.claim("ath"), authorization(&sent).len()), (None, 0));
+}
+
+/// N1, at the token endpoint (RFC 9449 §8): the same grant once more, and the nonce goes with the next one at once.
+#[test]
+fn a_nonce_that_the_token_endpoint_asks_for_is_proved() {
+    let (login, endpoint) = token_endpoint();
+    endpoint.answer_with(|request| {
+        let proof = request.headers()["dpop"].to_str().unwrap().split('.').nth(1).map(decoded).unwrap();
+        let has_nonce = String::from_utf8(proof).unwrap().contains("\"nonce\":\"n1\"");
+        if has_nonce { response(200) } else { refusal("use_dpop_nonce") }
+    });
+
+    assert_eq!(block_on(login.send(token_request("grant".into()))).unwrap().status(), 200);
+    assert_eq!(block_on(login.send(token_request("next".into()))).unwrap().status(), 200);
+
+    let bodies: Vec<_> = endpoint.log().into_iter().map(|sent| sent.body.unwrap()).collect();
+    assert_eq!(bodies, ["grant", "grant", "next"]);
+}
+
+/// Anything else it says is handed back as it came, and the grant is not presented again.
+#[test]
+fn other_refusals_of_the_token_endpoint_are_handed_back() {
+    for (refuse, text) in [
+        ((|| refusal("invalid_grant")) as fn() -> Response<Body>, "{\"error\":\"invalid_grant\"}"),
+        (|| with_nonce(response(401), "n1"), ""),
+        (|| with_nonce(response(500), "n1"), ""),
+        (|| response(400), ""),
+    ] {
+        let (login, endpoint) = token_endpoint();
+        endpoint.answer_with(move |_| refuse());
+
+        let answer = block_on(login.send(token_request("grant".into()))).unwrap();
+
+        assert_eq!((answer.status(), endpoint.calls()), (refuse().status(), 1));
+        assert_eq!(block_on(answer.into_body().text()).unwrap(), text);
+    }
+}
+
+#[test]
+fn what_cannot_be_sent_again_is_handed_back() {
+    let (login, endpoint) = token_endpoint();
+    endpoint.answer_with(|_| refusal("use_dpop_nonce"));
+
+    let once = Body::stream(futures::stream::iter([Ok::<_, std::io::Error>("grant")]));
+    let answer = block_on(login.send(token_request(once))).unwrap();
+
+    assert_eq!((answer.status(), endpoint.calls()), (http::StatusCode::BAD_REQUEST, 1));
+    assert_eq!(block_on(answer.into_body().text()).unwrap(), "{\"error\":\"use_dpop_nonce\"}");
+}
+
+#[test]
+fn a_request_that_cannot_be_signed_is_not_sent() {
+    let (login, endpoint) = token_endpoint();
+
+    let error = block_on(login.send(Request::post("/token").body(Body::empty()).unwrap())).unwrap_err();
+
+    assert!(!error.is_maybe_sent());
+    assert_eq!(endpoint.calls(), 0);
+}
+
+/// L6: no part of the key nor of a token is in what these types print.
+#[test]
+fn nothing_that_is_secret_is_printed() {
+    let world = world();
+    let secret = world.dpop.key().to_bytes();
+    let (login, _) = token_endpoint();
+    let error = DpopKey::from_bytes(&secret[1..]).unwrap_err();
+    let printed = format!("{:?} {:#?} {login:?} {error:?} {error}", world.dpop, world.dpop.key());
+
+    for text in [format!("{:?}", &secret[..4]), Base64UrlUnpadded::encode_string(&secret)] {
+        assert!(!printed.contains(text.trim_matches(['[', ']'])), "{printed}");
+    }
+    assert!(printed.contains(world.dpop.key().thumbprint()));
+    let tokens = Tokens::new("T0").unwrap().with_token_type("Bearer");
+    assert!(!format!("{:?}", world.dpop.prepare(&tokens).unwrap_err()).contains("T0"));
+}
