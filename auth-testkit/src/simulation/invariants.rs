@@ -93,7 +93,7 @@ impl Watch {
     ) -> Self {
         let mut all: Vec<Box<dyn Invariant>> = vec![
             Box::<refreshing::OneFlight>::default(),
-            Box::<refreshing::NoReuse>::default(),
+            Box::new(refreshing::NoReuse::new(plan)),
             Box::<saving::SavedFirst>::default(),
             Box::<saving::OneWriter>::default(),
             Box::<identity::OneIdentity>::default(),

@@ -26,6 +26,8 @@ pub(super) struct Wishes {
     /// Tokens that were given and do not last, unless a refresh that failed is told of by then.
     short: Vec<(Duration, u32, u32, Token)>,
     loaded: HashMap<u32, bool>,
+    /// Who has ever found the store empty: that may be told when it no longer is.
+    found_empty: HashSet<u32>,
     /// Who has a pair that could not be saved: that is written before another's is adopted.
     unsaved: HashSet<u32>,
 }
@@ -41,6 +43,7 @@ impl Wishes {
             open: Vec::new(),
             short: Vec::new(),
             loaded: HashMap::new(),
+            found_empty: HashSet::new(),
             unsaved: HashSet::new(),
         }
     }
@@ -134,7 +137,7 @@ impl Wishes {
             {
                 Err(format!("flight {flight} failed though it had found a good pair in the store"))
             }
-            What::Told(Event::Loaded { signed_in: false }) if self.loaded.get(&process) != Some(&true) => {
+            What::Told(Event::Loaded { signed_in: false }) if !self.found_empty.contains(&process) => {
                 Err("the store was told to be empty, and nobody had seen that".to_owned())
             }
             What::Acquiring { .. } if self.loaded.get(&process) != Some(&true) => {
@@ -158,7 +161,11 @@ impl Invariant for Wishes {
         match &moment.what {
             // One that was dropped says nothing, and another may have been made meanwhile.
             What::StoreEnded { op: StoreOp::Load, outcome, .. } if *outcome != StoreOutcome::Dropped => {
-                self.loaded.insert(process, *outcome == StoreOutcome::Done(None));
+                let is_empty = *outcome == StoreOutcome::Done(None);
+                self.loaded.insert(process, is_empty);
+                if is_empty {
+                    self.found_empty.insert(process);
+                }
             }
             // Under the lock it is to be read once more.
             What::StoreEnded { op: StoreOp::Lock, outcome: StoreOutcome::Done(_), .. } => {
@@ -174,6 +181,11 @@ impl Invariant for Wishes {
                 self.flown.insert(process, at);
             }
             What::Settled { request, outcome: Ok(_), .. } => self.settled(moment, *request),
+            // It tells nothing any more.
+            What::Killed => {
+                self.open.retain(|(_, killed, _)| *killed != process);
+                self.short.retain(|(_, killed, ..)| *killed != process);
+            }
             _ => {}
         }
         self.look(at)

@@ -166,7 +166,7 @@ impl Known {
         }
         let session = self.sessions.entry(process).or_default();
         match &moment.what {
-            What::Granted { pair, .. } => session.granted = Some(*pair),
+            What::Granted { pair, .. } if session.takes(*pair) => session.granted = Some(*pair),
             What::StoreEnded { op: StoreOp::Load, outcome: StoreOutcome::Done(Some(found)), .. } => {
                 session.found = Some(*found);
                 session.doubtful |= session.token.is_none_or(|token| token.sign_in != found.access.sign_in);
@@ -217,6 +217,12 @@ impl Session {
     /// Whether somebody is signed in.
     pub(super) fn is_in(&self) -> bool {
         matches!(self.state, SessionState::Active | SessionState::Refreshing | SessionState::Draining)
+    }
+
+    /// Whether a pair that is granted may become its own: first tokens that come after a sign-in do not.
+    fn takes(&self, pair: Pair) -> bool {
+        let other = self.token.is_some_and(|token| token.sign_in != pair.access.sign_in);
+        !(other && self.is_in() && !self.doubtful)
     }
 
     fn identity(&mut self, token: Option<Token>) {

@@ -27,6 +27,8 @@ pub(super) struct LooksFirst {
 #[derive(Default)]
 struct Session {
     disturbed: bool,
+    /// A refresh is under way. What is told of one now is of the one before.
+    busy: bool,
     flight: Flight,
     /// Every pair that it was given.
     granted: HashSet<Pair>,
@@ -80,7 +82,10 @@ impl Session {
     /// A refusal is taken for the end.
     fn ends(&self, shared: bool) -> Result<(), String> {
         let flight = &self.flight;
-        let Some(refused) = flight.refused.iter().max() else { return Ok(()) };
+        // The one that was found there instead is tried once.
+        let Some(refused) = flight.refused.iter().max().filter(|_| flight.refused.len() == 1) else {
+            return Ok(());
+        };
         let number = refused.number;
         match flight.again {
             None if shared || !flight.again_failed => Err(format!(
@@ -102,6 +107,7 @@ impl Session {
     fn turns(&mut self, state: SessionState) {
         let ended = matches!(state, SessionState::Ended(_));
         self.dead = ended.then_some(self.found);
+        self.busy = state == SessionState::Refreshing;
     }
 
     /// Whether the sign-in that it says to follow is the one that it has; and is it from then on.
@@ -240,7 +246,7 @@ impl Invariant for LooksFirst {
                 }
             }
             What::Told(Event::RefreshFailed { flight, error, .. })
-                if error.kind() == ErrorKind::RefreshUnavailable && !session.disturbed =>
+                if error.kind() == ErrorKind::RefreshUnavailable && !session.disturbed && !session.busy =>
             {
                 let looked = session.flight.looked.is_some() || session.flight.failed;
                 // Unless it has run out of time before.
@@ -251,7 +257,8 @@ impl Invariant for LooksFirst {
                     ));
                 }
             }
-            What::Told(Event::Loaded { signed_in: true }) => {
+            // Of what is found while it refreshes it may follow another sign-in still.
+            What::Told(Event::Loaded { signed_in: true }) if !session.busy => {
                 session.identity = session.found.map(|pair| pair.access.sign_in);
             }
             What::Told(Event::IdentityChanged { .. }) if session.follows_itself(moment.at) => {

@@ -10,6 +10,7 @@ use super::cooling::retry_after;
 use super::known::LAG;
 use crate::simulation::plan::{Plan, SessionPlan};
 use crate::simulation::record::{Moment, Token, What};
+use crate::simulation::universe::OUTSIDE;
 
 /// A call of the token endpoint that failed is made again within its refresh: at once where its answer was lost, after a pause
 /// where the server was busy, not at all where it said no, and no more than twice.
@@ -128,7 +129,8 @@ impl Invariant for Pace {
 
     fn see(&mut self, moment: &Moment) -> Result<(), String> {
         let (process, at) = (moment.process, moment.at);
-        if self.disturbed.contains(&process) {
+        // Other programs make each refresh anew, and say nothing of it.
+        if process == OUTSIDE || self.disturbed.contains(&process) {
             return Ok(());
         }
         let flight = self.flights.entry(process).or_default();

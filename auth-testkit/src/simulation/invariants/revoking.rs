@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use auth_core::SessionState;
 
 use super::Invariant;
-use super::known::Known;
+use super::known::{Known, Session};
 use crate::simulation::plan::Plan;
-use crate::simulation::record::{Moment, What};
+use crate::simulation::record::{Moment, Token, What};
 
 /// What was signed out, and what came for somebody who had gone, is offered for revocation.
 pub(super) struct Revoked {
@@ -25,6 +25,8 @@ pub(super) struct Revoked {
     built: HashSet<u32>,
     /// First tokens that are about to be in force.
     acquired: HashMap<u32, u32>,
+    /// The newest sign-in that was called for. What comes for an older one is not what it has.
+    signed_in: HashMap<u32, u32>,
 }
 
 const SIGNED_OUT: &str = "was signed out";
@@ -42,6 +44,7 @@ impl Revoked {
             dead: HashSet::new(),
             built: HashSet::new(),
             acquired: HashMap::new(),
+            signed_in: HashMap::new(),
         }
     }
 
@@ -58,7 +61,9 @@ impl Revoked {
         }
         let Some(session) = self.known.session(process) else { return };
         let dead = session.state == SessionState::Refreshing && self.dead.contains(&process);
-        let known = session.token.filter(|_| out && session.is_in() && !session.doubtful && !dead);
+        let own = |token: &Token| self.signed_in.get(&process).is_none_or(|own| token.sign_in >= *own);
+        let known =
+            session.token.filter(|_| out && session.is_in() && !session.doubtful && !dead).filter(own);
         if let Some(token) = known {
             self.owe(process, token.sign_in, SIGNED_OUT);
         }
@@ -72,7 +77,12 @@ impl Revoked {
         if began.is_some_and(|began| began < changes) {
             self.owe(process, sign_in, TOO_LATE);
         } else if first.is_some() {
-            self.acquired.insert(process, sign_in);
+            if self.known.session(process).is_some_and(Session::is_in) {
+                // Another call for first tokens was faster.
+                self.owe(process, sign_in, TOO_LATE);
+            } else {
+                self.acquired.insert(process, sign_in);
+            }
         }
     }
 }
@@ -86,7 +96,10 @@ impl Invariant for Revoked {
         let process = moment.process;
         let changes = self.changes.get(&process).copied().unwrap_or_default();
         match &moment.what {
-            What::SignIn { .. } => self.identity(process, false),
+            What::SignIn { token } => {
+                self.identity(process, false);
+                self.signed_in.insert(process, token.sign_in);
+            }
             What::SignOut => self.identity(process, true),
             What::Presented { call, .. } => drop(self.calls.insert(*call, changes)),
             What::Acquiring { call } => drop(self.first.insert(*call, changes)),

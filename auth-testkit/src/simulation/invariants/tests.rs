@@ -45,7 +45,7 @@ fn watch() -> Watch {
     let plan = Story::new().plan;
     let all: Vec<Box<dyn Invariant>> = vec![
         Box::<refreshing::OneFlight>::default(),
-        Box::<refreshing::NoReuse>::default(),
+        Box::new(refreshing::NoReuse::new(&plan)),
         Box::<saving::SavedFirst>::default(),
         Box::<saving::OneWriter>::default(),
         Box::<identity::OneIdentity>::default(),

@@ -1,6 +1,6 @@
 //! Of tokens in use: none that is known to be bad goes out, and nobody waits for another while it is good.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use auth_core::{Event, SessionState, Stamp};
@@ -106,11 +106,19 @@ pub(super) struct NobodyWaits {
     next: Option<u32>,
     /// Sessions that must refresh by the end of this step.
     due: HashMap<u32, Duration>,
+    /// Those of whose newest refresh nobody has been told yet how it ended: its failure may have begun a cooldown.
+    untold: HashSet<u32>,
 }
 
 impl NobodyWaits {
     pub(super) fn new(plan: &Plan) -> Self {
-        Self { known: Known::new(plan), cooling: Cooling::new(plan), next: None, due: HashMap::new() }
+        Self {
+            known: Known::new(plan),
+            cooling: Cooling::new(plan),
+            next: None,
+            due: HashMap::new(),
+            untold: HashSet::new(),
+        }
     }
 
     /// Whether this process's session has a token that anybody may use.
@@ -131,6 +139,7 @@ impl NobodyWaits {
             && session.newest == Some(stamp)
             && session.state == SessionState::Active
             && !session.disturbed
+            && !self.untold.contains(&process)
             && self.cooling.is_surely_over(process, at)
     }
 
@@ -154,6 +163,10 @@ impl NobodyWaits {
             return Err(format!("process {late} used a token in its soft window, and did not refresh it"));
         }
         match &moment.what {
+            What::State(SessionState::Refreshing) => drop(self.untold.insert(process)),
+            What::Told(Event::Refreshed { .. } | Event::RefreshFailed { .. }) => {
+                self.untold.remove(&process);
+            }
             What::Submitted { request } => {
                 let call = self.known.call(*request);
                 let waits_never = call.carries_token() || call == Call::AccessToken(0);

@@ -27,6 +27,8 @@ struct Granted {
     last: Duration,
     shortest: Option<Duration>,
     longest: Option<Duration>,
+    /// Once it was said, and once it was not: nobody can say which of the two a session has.
+    mixed: bool,
 }
 
 /// How long an access token is good for.
@@ -89,7 +91,7 @@ impl Lives {
     }
 
     pub(super) fn of(&self, process: u32, token: Token) -> Option<Life> {
-        let granted = self.access.get(&token)?;
+        let granted = self.access.get(&token).filter(|granted| !granted.mixed)?;
         let (Some(shortest), Some(longest)) = (granted.shortest, granted.longest) else {
             return Some(Life { expires: None, soft: None, good: None });
         };
@@ -121,7 +123,7 @@ impl Lives {
 
     /// The same of a refresh token: when it expires, at the earliest and at the latest.
     pub(super) fn of_refresh(&self, process: u32, token: Token) -> Option<Option<(Duration, Duration)>> {
-        let granted = self.refresh.get(&token)?;
+        let granted = self.refresh.get(&token).filter(|granted| !granted.mixed)?;
         if self.jumps && self.own.get(&token) != Some(&Some(process)) {
             return None;
         }
@@ -132,11 +134,12 @@ impl Lives {
 
 fn grant(lives: &mut HashMap<Token, Granted>, token: Token, at: Duration, seconds: Option<u64>) {
     let lives_for = seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs);
-    let new = Granted { first: at, last: at, shortest: lives_for, longest: lives_for };
+    let new = Granted { first: at, last: at, shortest: lives_for, longest: lives_for, mixed: false };
     lives
         .entry(token)
         .and_modify(|granted| {
             granted.last = at;
+            granted.mixed |= granted.longest.is_some() != lives_for.is_some();
             granted.shortest = granted.shortest.zip(lives_for).map(|(one, other)| one.min(other));
             granted.longest = granted.longest.zip(lives_for).map(|(one, other)| one.max(other));
         })
