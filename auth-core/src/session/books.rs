@@ -30,6 +30,8 @@ pub(crate) struct Books {
     /// The number of the newest sign-in or sign-out. Until a write of that number or a newer one has succeeded, nothing that
     /// the store holds overrules it: not after a refresh either.
     identity: u64,
+    /// Of the newest of which a write was begun: it may have been made, whatever was answered.
+    begun: u64,
     /// What this session last loaded, saved, cleared or adopted there. Empty at first.
     base: Option<Arc<Tokens>>,
     /// The refresh tokens that this session exchanged last, the newest at the end: whoever writes one of them again is late.
@@ -92,6 +94,7 @@ impl Books {
             written: 0,
             tried: 0,
             identity: 0,
+            begun: 0,
             base: None,
             spent: VecDeque::new(),
             unread: false,
@@ -102,6 +105,11 @@ impl Books {
 
     /// Wants this content in the store, and says under which number.
     pub(crate) fn want(&mut self, content: Content, origin: Origin) -> u64 {
+        if let Content::Pair(pair) = &content {
+            // A server may give a refresh token once more: then it is the live one again.
+            let live = hash(pair);
+            self.spent.retain(|spent| *spent != live);
+        }
         self.desired = content;
         self.origin = origin;
         self.number += 1;
@@ -171,6 +179,18 @@ impl Books {
     /// Whether a sign-in or a sign-out is not in the store yet. The end of a session clears only what is its own.
     fn is_identity_unsaved(&self) -> bool {
         self.written < self.identity && !matches!(self.desired, Content::NothingFor(_))
+    }
+
+    /// A write begins. Whether there was one of this very pair of a sign-in before: that may have been made.
+    pub(crate) fn begins(&mut self, order: &Order) -> bool {
+        let first = order.origin == Origin::Identity && order.number == self.identity;
+        first && std::mem::replace(&mut self.begun, order.number) == order.number
+    }
+
+    /// Whether what the store holds was got with this pair, by another process: of the same sign-in, and not exchanged here.
+    pub(crate) fn descends(&self, loaded: &Tokens, pair: &Tokens) -> bool {
+        let same_sign_in = loaded.sign_in_id().is_some() && loaded.sign_in_id() == pair.sign_in_id();
+        same_sign_in && !loaded.same_pair(pair) && !self.is_spent(loaded)
     }
 
     /// Wants the newest content tried again.

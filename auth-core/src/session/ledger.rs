@@ -490,6 +490,14 @@ impl Worker {
                 }
             });
         }
+        if let Content::Pair(pair) = &order.content
+            && self.core.change(|state, _| state.books.begins(order))
+            && let Ok(Some(there)) = self.read(guard.as_deref_mut()).await
+            && self.core.change(|state, _| state.books.descends(&there, pair))
+        {
+            // The write that failed was made, and another process has refreshed what it wrote. The next flight adopts that.
+            return Ok(());
+        }
         if let Content::NothingFor(pair) = &order.content {
             let there = self.read(guard.as_deref_mut()).await?;
             if !there.is_some_and(|there| there.same_pair(pair)) {

@@ -427,6 +427,57 @@ fn a_sign_in_that_is_not_stored_yet_adopts_nothing() {
     assert_eq!(world.stored().as_deref(), Some("T1"));
 }
 
+/// K2, K9, invariant 2: a sign-in's save was made, though it was said to have failed, and another process has refreshed what was
+/// saved. That is not overwritten with a refresh token which has been exchanged by now, and the next refresh adopts it.
+#[test]
+fn a_sign_in_that_was_saved_after_all_is_not_saved_over_its_own_rotation() {
+    for shared in [false, true] {
+        let world = World::new();
+        if shared {
+            world.store.lockable();
+        }
+        world.store.hold(Op::Save);
+        let signed_in = world.session.sign_in(numbered(0));
+        world.settle();
+        let save = world.store.try_next_held().unwrap();
+        world.store.put(save.tokens().cloned());
+        world.store.put_rotated(numbered(1));
+        save.fail(StoreError::new("the answer was lost"));
+        world.store.release_holds();
+        world.runtime.block_on(signed_in).unwrap();
+        assert_eq!(world.stored().as_deref(), Some("T1"), "shared: {shared}");
+
+        let waiting = world.rejected("/notes");
+
+        assert_eq!(world.api_answers(200).as_deref(), Some("T1"));
+        assert_eq!(status(&waiting), 200);
+        assert_eq!(world.refresher.calls(), 0);
+        assert_eq!(world.stored().as_deref(), Some("T1"));
+    }
+}
+
+/// K2, H4: what else the store holds by then is not this sign-in's own, and is saved over.
+#[test]
+fn a_sign_in_whose_save_failed_is_saved_over_what_is_not_its_own() {
+    for other in [true, false] {
+        let world = World::signed_in();
+        world.store.hold(Op::Save);
+        let signed_in = world.session.sign_in(numbered(5));
+        world.settle();
+        let save = world.store.try_next_held().unwrap();
+        if other {
+            world.store.put_as_other_sign_in(numbered(7));
+        } else {
+            world.store.put(save.tokens().cloned());
+        }
+        save.fail(StoreError::new("the answer was lost"));
+        world.store.release_holds();
+        world.runtime.block_on(signed_in).unwrap();
+
+        assert_eq!(world.stored().as_deref(), Some("T5"), "other: {other}");
+    }
+}
+
 /// K14: a sign-out never waits for its own session's flight: it writes under the lock that the flight holds.
 #[test]
 fn a_sign_out_writes_under_its_own_flights_lock() {
@@ -707,7 +758,8 @@ fn a_store_that_is_empty_because_a_save_failed_is_no_end() {
     let before = world.store.log().len();
 
     let waiting = world.rejected("/notes");
-    assert_eq!(steps_since(&world, before), ["lock", "lock", "save t0", "load t0"]);
+    // A look whether the save was made after all, the save, and the flight's own look.
+    assert_eq!(steps_since(&world, before), ["lock", "lock", "load", "save t0", "load t0"]);
     world.refresh_answers(numbered(1));
 
     assert_eq!(world.api_answers(200).as_deref(), Some("T1"));
@@ -1035,7 +1087,8 @@ fn a_slow_store_is_not_asked_twice() {
     world.settle();
 
     let ops: Vec<_> = world.store.begun().split_off(before).iter().map(|call| call.op).collect();
-    assert_eq!(ops, [Op::Lock, Op::Save, Op::Save, Op::Lock, Op::Save, Op::Load]);
+    // Before each further try a look whether the one before was made after all.
+    assert_eq!(ops, [Op::Lock, Op::Save, Op::Load, Op::Save, Op::Lock, Op::Load, Op::Save, Op::Load]);
     world.refresh_answers(numbered(6));
     assert_eq!(world.api_answers(200).as_deref(), Some("T6"));
     assert_eq!(status(&waiting), 200);

@@ -69,6 +69,19 @@ fn a_pair_that_comes_several_rotations_late_is_overwritten_as_well() {
 }
 
 #[test]
+fn a_refresh_token_that_the_server_gives_once_more_is_not_spent() {
+    let mut books = written(&pair("0", 1));
+    for (before, after) in [("0", "1"), ("1", "0")] {
+        books.exchanged(&pair(before, 1));
+        books.want(Content::Pair(pair(after, 1)), Origin::Flight);
+        drop(books.answered(&books.due().unwrap(), Ok(())));
+    }
+    let newer = Tokens::new("T2").unwrap().with_refresh_token("R0");
+
+    assert_eq!(books.read(Some(&newer.with_sign_in_id(pair("0", 1).sign_in_id()))), Reading::Rotated);
+}
+
+#[test]
 fn another_sign_in_is_another_identity_even_without_an_id() {
     let mut books = written(&pair("0", 1));
     assert_eq!(books.read(Some(&pair("1", 2))), Reading::OtherSignIn);

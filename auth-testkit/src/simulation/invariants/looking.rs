@@ -130,6 +130,10 @@ impl Session {
             flight.looked = Some(found);
             flight.again = Some(found);
             self.found = found.or(self.found);
+            if found.is_some_and(|found| self.unsaved == Some(Some(found.access.sign_in))) {
+                // It was written after all, whatever was said of that.
+                self.unsaved = None;
+            }
         } else {
             (flight.failed, flight.again_failed) = (true, true);
         }
