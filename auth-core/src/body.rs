@@ -200,6 +200,27 @@ impl Body {
         std::future::poll_fn(|cx| http_body::Body::poll_frame(Pin::new(self), cx)).await
     }
 
+    /// The first bytes, at most this many, as soon as they are there or the body has ended or failed. They stay in the body, and so
+    /// does an error, for whoever reads it: a layer can look at a body and hand it on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it has lost nothing.
+    ///
+    /// ```
+    /// use auth_core::Body;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let mut body = Body::from("error: expired");
+    /// assert_eq!(body.peek(5).await, "error");
+    /// assert_eq!(body.text().await?, "error: expired");
+    /// # Ok::<(), auth_core::BodyError>(()) }).unwrap();
+    /// ```
+    pub async fn peek(&mut self, bytes: usize) -> Bytes {
+        self.read_ahead(bytes).await;
+        self.peeked(bytes)
+    }
+
     /// Reads ahead until `bytes` are there or the body has ended. Cancel safe: what was read stays in the body, and
     /// so does an error, for whoever reads it.
     pub(crate) async fn read_ahead(&mut self, bytes: usize) {

@@ -187,13 +187,14 @@ impl<T: Transport> AuthClient<T> {
                 if !own {
                     return Ok(Response::from_parts(answer, content));
                 }
-                let mut seen = Bytes::new();
                 let bytes = inner.challenges.peek(&answer).min(AHEAD);
-                if bytes > 0 {
+                // What is looked at is not kept: a waiter holds no body.
+                let challenge = if bytes > 0 {
                     content = Box::pin(inner.read_ahead(content, bytes)).await;
-                    seen = content.peeked(bytes);
-                }
-                let challenge = inner.challenges.challenge(&answer, &seen);
+                    inner.challenges.challenge(&answer, &content.peeked(bytes))
+                } else {
+                    inner.challenges.challenge(&answer, &[])
+                };
                 if challenge == Challenge::Unrelated {
                     return Ok(Response::from_parts(answer, content));
                 }

@@ -7,8 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use allocation_counter::measure;
-use auth_core::{Error, RefreshError, Session, Stamp, Turn};
+use auth_core::{
+    AuthClient, Body, Challenge, ChallengePolicy, Error, RefreshError, Session, Stamp, Transport,
+    TransportError, Turn, async_trait,
+};
 use auth_testkit::{ManualRuntime, RefresherHandle, ScriptedRefresher, numbered};
+use http::{Request, Response, response};
 
 const N: usize = 1_000;
 
@@ -126,4 +130,59 @@ fn a_storm_that_fails_costs_two_polls_and_one_wake_up_a_waiter_and_no_allocation
 
     assert_eq!((failed, wake_ups, storm.polls), (N, N, 2 * N));
     assert_eq!(drained.count_total, 0);
+}
+
+/// As much of a body as is ever looked at.
+static PAGE: [u8; 64 * 1024] = [b'x'; 64 * 1024];
+
+/// Answers with a page, at the second poll.
+struct Pages;
+
+#[async_trait]
+impl Transport for Pages {
+    async fn send(&self, _: Request<Body>) -> Result<Response<Body>, TransportError> {
+        futures::pending!();
+        Ok(Response::new(Body::from(bytes::Bytes::from_static(&PAGE))))
+    }
+}
+
+/// Looks at the whole page, which says that the token has expired.
+struct Looking;
+
+impl ChallengePolicy for Looking {
+    fn peek(&self, _: &response::Parts) -> usize {
+        PAGE.len()
+    }
+
+    fn challenge(&self, _: &response::Parts, peeked: &[u8]) -> Challenge {
+        assert_eq!(peeked.len(), PAGE.len());
+        Challenge::Expired
+    }
+}
+
+/// B6: what was looked at in a body is not kept while its request waits.
+#[test]
+fn a_waiter_keeps_nothing_of_the_body_that_was_looked_at() {
+    let runtime = ManualRuntime::new();
+    let (refresher, _refresher) = ScriptedRefresher::new();
+    let session = Session::builder(refresher).runtime(runtime.clone()).build();
+    runtime.block_on(session.sign_in(numbered(0))).unwrap();
+    let client = AuthClient::builder(Pages, session).origin("https://a").challenges(Looking).build().unwrap();
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut waiting = Vec::with_capacity(N);
+
+    let counted = measure(|| {
+        for _ in 0..N {
+            let request = Request::get("/page").body(Body::empty()).unwrap();
+            let mut sent = Box::pin(client.send(request));
+            assert!(sent.as_mut().poll(&mut cx).is_pending());
+            waiting.push(sent);
+        }
+        for sent in &mut waiting {
+            assert!(sent.as_mut().poll(&mut cx).is_pending());
+        }
+    });
+
+    let each = usize::try_from(counted.bytes_current).unwrap() / N;
+    assert!(each < PAGE.len() / 8, "{each} bytes a waiter");
 }
