@@ -143,6 +143,8 @@ impl ChallengePolicy for StandardChallenge {
                         .map(Duration::from_secs),
                 },
                 Some("use_dpop_nonce") if rejects => Challenge::UseDpopNonce,
+                // The token was not looked at, and another would fare no better (RFC 9449 §7.1).
+                Some("invalid_dpop_proof") if rejects => Challenge::Unrelated,
                 _ => continue,
             };
             return found;

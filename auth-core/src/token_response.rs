@@ -176,7 +176,7 @@ fn retry_after(head: &response::Parts, received: SystemTime) -> Option<Duration>
 struct ErrorCode(&'static str);
 
 impl ErrorCode {
-    const KNOWN: [&'static str; 10] = [
+    const KNOWN: [&'static str; 12] = [
         "invalid_grant",
         "invalid_client",
         "invalid_request",
@@ -187,6 +187,8 @@ impl ErrorCode {
         "temporarily_unavailable",
         "server_error",
         "slow_down",
+        "invalid_dpop_proof",
+        "use_dpop_nonce",
     ];
 
     const ANOTHER: &'static str = "another error";
@@ -204,6 +206,8 @@ impl ErrorCode {
                 | "invalid_target"
                 | "unauthorized_client"
                 | "unsupported_grant_type"
+                | "invalid_dpop_proof"
+                | "use_dpop_nonce"
         )
     }
 }

@@ -430,6 +430,19 @@ fn a_step_up_never_refreshes() {
     }
 }
 
+/// B7: nor is a proof that the server does not take (RFC 9449 §7.1): the token may be good, and a new one fares no better.
+#[test]
+fn a_proof_that_is_not_taken_never_refreshes() {
+    let world = World::signed_in();
+
+    let running = world.get("/notes");
+    respond(&world, challenged(401, &[r#"DPoP error="invalid_dpop_proof", algs="ES256""#]));
+    let answer = handed_back(&world, &running);
+
+    assert_eq!(answer.status(), 401);
+    assert!(answer.extensions().get::<Challenge>().is_none());
+}
+
 /// B10: no response at all says nothing of the token: the transport's own error, no refresh, no second send.
 #[test]
 fn no_response_never_refreshes() {

@@ -499,6 +499,8 @@ fn a_failure_means_what_its_status_and_code_say() {
         (401, r#"{"error": "invalid_client"}"#, Misconfigured),
         (400, r#"{"error": "unauthorized_client"}"#, Misconfigured),
         (400, r#"{"error": "unsupported_grant_type"}"#, Misconfigured),
+        (400, r#"{"error": "invalid_dpop_proof"}"#, Misconfigured),
+        (400, r#"{"error": "use_dpop_nonce"}"#, Misconfigured),
         (400, r#"{"error": "invalid_scope"}"#, Misconfigured),
         (400, r#"{"error": "invalid_request"}"#, Misconfigured),
         (200, r#"{"error": "invalid_client"}"#, Misconfigured),
