@@ -11,7 +11,7 @@ use crate::place::origin;
 const ORIGINS: usize = 32;
 
 /// Longer is no nonce, but somebody who wants to fill this memory, and the headers of all requests.
-const LONGEST: usize = 512;
+const LONGEST: usize = 4 * 1024;
 
 #[derive(Default)]
 pub(crate) struct Nonces {

@@ -4,8 +4,19 @@ use http::Uri;
 
 /// Scheme, host and port, in their normal form (RFC 3986 §6.2.2, §6.2.3): who asks is no part of it, nor is a default port.
 pub(crate) fn origin(uri: &Uri) -> Option<String> {
-    let (scheme, host) = (uri.scheme_str()?, uri.host()?.to_ascii_lowercase());
-    let port = uri.port_u16().filter(|port| !matches!((scheme, port), ("https", 443) | ("http", 80)));
+    let (scheme, authority) = (uri.scheme_str()?, uri.authority()?);
+    let place = authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_user, place)| place);
+    // `http` takes a port that is none for one left out, and looks no further than a bracket.
+    let port = match place.strip_prefix(authority.host())? {
+        "" | ":" => None,
+        named => {
+            let digits =
+                named.strip_prefix(':').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+            Some(digits.parse::<u16>().ok()?)
+        }
+    };
+    let host = Some(authority.host()).filter(|host| !host.is_empty())?.to_ascii_lowercase();
+    let port = port.filter(|port| !matches!((scheme, port), ("https", 443) | ("http", 80)));
     Some(port.map_or_else(|| format!("{scheme}://{host}"), |port| format!("{scheme}://{host}:{port}")))
 }
 
@@ -29,6 +40,10 @@ mod tests {
         ] {
             assert_eq!(target(&text.parse().unwrap()).as_deref(), Some(expected), "{text}");
         }
-        assert_eq!(target(&Uri::from_static("/notes")), None);
+        for text in
+            ["/notes", "https://a:99999/x", "https://a:+8443/x", "https://[::1].b/x", "https://u@:1/x"]
+        {
+            assert_eq!(text.parse().ok().and_then(|uri| target(&uri)), None, "{text}");
+        }
     }
 }

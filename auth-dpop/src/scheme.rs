@@ -16,8 +16,8 @@ pub(crate) const PROOF: HeaderName = HeaderName::from_static("dpop");
 
 /// The scheme `DPoP`: the token in `Authorization`, and in `DPoP` a proof that its key is at hand, a new one on each attempt.
 ///
-/// Refuses tokens of another type. Clones share the key and the servers' nonces: one is the session's, another
-/// [`DpopTransport`](crate::DpopTransport)'s.
+/// Refuses tokens of another type. Clones share the key and the nonces of the servers that the tokens are for: one is the session's,
+/// another for a [`DpopTransport`](crate::DpopTransport), which keeps the authorization server's nonces apart (§9).
 ///
 /// ```
 /// use auth_core::{Scheme, Tokens};
@@ -54,7 +54,8 @@ impl Dpop {
         Self { key: Arc::new(key), nonces: Arc::default(), clock: Arc::new(SystemTime::now) }
     }
 
-    /// With another clock: proofs say when they were made. A server whose clock differs too much to take one wants a nonce.
+    /// With another clock. Proofs say when they were made, and a server may refuse one that is too old or from the future, or want
+    /// its nonce instead. Default: [`SystemTime::now`].
     #[must_use]
     pub fn with_clock(mut self, clock: impl Fn() -> SystemTime + MaybeSend + MaybeSync + 'static) -> Self {
         self.clock = Arc::new(clock);
@@ -67,17 +68,17 @@ impl Dpop {
         &self.key
     }
 
-    /// Puts a proof on a request, with the access token that goes with it.
-    pub(crate) fn prove(&self, request: &mut request::Parts, token: Option<&str>) -> Result<(), SchemeError> {
+    /// Puts a proof on a request, with the access token and the nonce that go with it.
+    pub(crate) fn prove(
+        &self,
+        request: &mut request::Parts,
+        token: Option<&str>,
+        nonces: &Nonces,
+    ) -> Result<(), SchemeError> {
         let (method, uri) = (&request.method, &request.uri);
-        let nonce = self.nonces.of(uri);
-        let claims = Claims { method, uri, now: self.clock.now(), token, nonce };
+        let claims = Claims { method, uri, now: self.clock.now(), token, nonce: nonces.of(uri) };
         request.headers.insert(PROOF, prove(&self.key, claims)?);
         Ok(())
-    }
-
-    pub(crate) fn nonces(&self) -> &Nonces {
-        &self.nonces
     }
 }
 
@@ -99,7 +100,7 @@ impl Scheme for Dpop {
     fn apply(&self, request: &mut request::Parts, lease: &Lease) -> Result<(), SchemeError> {
         let token = lease.header().1.to_str().ok().and_then(|value| value.strip_prefix("DPoP "));
         let token = token.ok_or_else(|| SchemeError::new("the lease is of another scheme"))?;
-        self.prove(request, Some(token))
+        self.prove(request, Some(token), &self.nonces)
     }
 
     fn observe(&self, uri: &Uri, head: &response::Parts) -> Observed {

@@ -5,7 +5,8 @@
 use std::time::{Duration, SystemTime};
 
 use auth_core::{
-    AuthClient, Bearer, Body, Challenge, ErrorKind, Scheme, Session, TokenHeader, Tokens, Transport,
+    AuthClient, Bearer, Body, Challenge, ErrorKind, FinalUri, Observed, Scheme, Session, TokenHeader, Tokens,
+    Transport,
 };
 use auth_dpop::{Dpop, DpopKey, DpopTransport};
 use auth_testkit::{
@@ -114,7 +115,10 @@ fn each_attempt_has_a_proof_of_its_own() {
         response(if good { 200 } else { 401 })
     });
 
-    assert_eq!(world.get("https://API.example.com:443/notes/1?secret=a#b").status(), 200);
+    // A proof that somebody else has put there is not sent beside this one.
+    let request = Request::put("https://API.example.com:443/notes/1?secret=a#b").header("dpop", "stale");
+    let answer = block_on(world.client.send(request.body("note".into()).unwrap())).unwrap();
+    assert_eq!(answer.status(), 200);
 
     let log = world.log();
     for (sent, token) in log.iter().zip(["T0", "T1"]) {
@@ -124,7 +128,8 @@ fn each_attempt_has_a_proof_of_its_own() {
         assert_eq!(proof.head["alg"], "ES256");
         let jwk: Vec<&String> = proof.head["jwk"].as_object().unwrap().keys().collect();
         assert_eq!(jwk, ["crv", "kty", "x", "y"], "the public half and nothing else");
-        assert_eq!(proof.claim("htm"), Some("GET"));
+        assert_eq!(thumbprint(&proof.head["jwk"]), world.dpop.key().thumbprint());
+        assert_eq!(proof.claim("htm"), Some("PUT"));
         assert_eq!(proof.claim("htu"), Some("https://api.example.com/notes/1"));
         assert_eq!(proof.claims["iat"], NOW);
         let hash = Base64UrlUnpadded::encode_string(&Sha256::digest(token));
@@ -135,6 +140,26 @@ fn each_attempt_has_a_proof_of_its_own() {
     assert_ne!(one, other);
     assert!(decoded(&one).len() >= 12, "96 bits (RFC 9449 §4.2)");
     assert_eq!(world.refresher.calls(), 1);
+}
+
+/// RFC 7638.
+fn thumbprint(jwk: &Value) -> String {
+    let jwk = format!(r#"{{"crv":"P-256","kty":"EC","x":{},"y":{}}}"#, jwk["x"], jwk["y"]);
+    Base64UrlUnpadded::encode_string(&Sha256::digest(jwk))
+}
+
+#[test]
+fn a_proof_says_when_it_was_made() {
+    let (transport, endpoint) = ScriptedTransport::new();
+    endpoint.answer_with(|_| response(200));
+    let login = DpopTransport::new(transport, Dpop::new(DpopKey::generate().unwrap()));
+    let seconds = || SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+
+    let before = seconds();
+    block_on(login.send(token_request(Body::empty()))).unwrap();
+
+    let made = Proof::of(&endpoint.log()[0]).claims["iat"].as_u64().unwrap();
+    assert!((before..=seconds()).contains(&made));
 }
 
 /// N1: a 401 that asks for a nonce: one more send, with the same token and a new proof, and no refresh.
@@ -267,23 +292,124 @@ fn a_nonce_that_the_token_endpoint_asks_for_is_proved() {
     assert_eq!(bodies, ["grant", "grant", "next"]);
 }
 
+/// Wherever a server says so: in a challenge as well.
+#[test]
+fn a_nonce_that_is_asked_for_in_a_challenge_is_proved() {
+    let (login, endpoint) = token_endpoint();
+    endpoint.answer_with(|_| wants_nonce("n1"));
+
+    assert_eq!(block_on(login.send(token_request("grant".into()))).unwrap().status(), 401);
+
+    let nonces: Vec<_> =
+        endpoint.log().iter().map(|sent| Proof::of(sent).claims.get("nonce").cloned()).collect();
+    assert_eq!(nonces, [None, Some("n1".into())], "once more, and no oftener");
+}
+
 /// Anything else it says is handed back as it came, and the grant is not presented again.
 #[test]
 fn other_refusals_of_the_token_endpoint_are_handed_back() {
-    for (refuse, text) in [
-        ((|| refusal("invalid_grant")) as fn() -> Response<Body>, "{\"error\":\"invalid_grant\"}"),
-        (|| with_nonce(response(401), "n1"), ""),
-        (|| with_nonce(response(500), "n1"), ""),
-        (|| response(400), ""),
+    const WANTS: &str = "{\"error\":\"use_dpop_nonce\"}";
+    for (status, nonce, text, sends) in [
+        (400, true, WANTS, 2),
+        (401, true, WANTS, 2),
+        (400, false, WANTS, 1),
+        (500, true, WANTS, 1),
+        (403, true, WANTS, 1),
+        (400, true, "{\"error\":\"invalid_grant\"}", 1),
+        (400, true, "no JSON", 1),
+        (401, true, "", 1),
     ] {
         let (login, endpoint) = token_endpoint();
-        endpoint.answer_with(move |_| refuse());
+        endpoint.answer_with(move |_| {
+            let refusal = response(status).map(|_| Body::from(text));
+            if nonce { with_nonce(refusal, "n1") } else { refusal }
+        });
 
         let answer = block_on(login.send(token_request("grant".into()))).unwrap();
 
-        assert_eq!((answer.status(), endpoint.calls()), (refuse().status(), 1));
+        assert_eq!((answer.status().as_u16(), endpoint.calls()), (status, sends), "{text}");
         assert_eq!(block_on(answer.into_body().text()).unwrap(), text);
     }
+}
+
+/// However long it is, and even if its body fails: that is for whoever reads it.
+#[test]
+fn a_refusal_is_handed_back_whatever_its_body_does() {
+    let (login, endpoint) = token_endpoint();
+    endpoint.answer_with(|request| {
+        let long = Body::from(vec![b'x'; 200_000]);
+        let failing = Body::stream(futures::stream::iter([Ok("{"), Err(std::io::Error::other("reset"))]));
+        let body = if request.uri().path() == "/long" { long } else { failing };
+        with_nonce(response(400).map(|_| body), "n1")
+    });
+    let send = |path: &str| {
+        let request = Request::post(format!("https://login.example.com{path}")).body(Body::empty()).unwrap();
+        block_on(login.send(request)).unwrap().into_body()
+    };
+
+    assert_eq!(block_on(send("/long").bytes()).unwrap().len(), 200_000);
+    assert!(block_on(send("/failing").bytes()).is_err());
+    assert_eq!(endpoint.calls(), 2);
+}
+
+/// N3: a nonce is kept for the origin that the response came from.
+#[test]
+fn a_nonce_is_of_the_origin_that_answered() {
+    let (login, endpoint) = token_endpoint();
+    endpoint.answer_with(|_| {
+        let mut elsewhere = with_nonce(response(200), "n1");
+        elsewhere.extensions_mut().insert(FinalUri(OTHER.parse().unwrap()));
+        elsewhere
+    });
+
+    for uri in [TOKEN_ENDPOINT, TOKEN_ENDPOINT, OTHER] {
+        block_on(login.send(Request::get(uri).body(Body::empty()).unwrap())).unwrap();
+    }
+
+    let nonces: Vec<_> =
+        endpoint.log().iter().map(|sent| Proof::of(sent).claims.get("nonce").cloned()).collect();
+    assert_eq!(nonces, [None, None, Some("n1".into())]);
+}
+
+/// N3 (RFC 9449 §9): nor is an authorization server's nonce the API's where both are at one origin.
+#[test]
+fn the_nonces_of_a_login_and_of_an_api_are_two() {
+    let world = world();
+    let (transport, endpoint) = ScriptedTransport::new();
+    let login = DpopTransport::new(transport, world.dpop.clone());
+    endpoint.answer_with(|_| with_nonce(response(200), "login"));
+    world.api.answer_with(|_| with_nonce(response(200), "api"));
+
+    for _ in 0..2 {
+        block_on(login.send(Request::post(format!("{API}/token")).body(Body::empty()).unwrap())).unwrap();
+        world.get(&format!("{API}/notes"));
+    }
+
+    for (log, nonce) in [(endpoint.log(), "login"), (world.api.log(), "api")] {
+        let nonces: Vec<_> = log.iter().map(|sent| Proof::of(sent).claims.get("nonce").cloned()).collect();
+        assert_eq!(nonces, [None, Some(nonce.into())]);
+    }
+}
+
+#[test]
+fn a_request_that_carries_a_proof_is_left_alone() {
+    let (login, endpoint) = token_endpoint();
+    endpoint.answer_with(|_| refusal("use_dpop_nonce"));
+
+    let request = Request::post(TOKEN_ENDPOINT).header("dpop", "mine").body(Body::empty()).unwrap();
+    block_on(login.send(request)).unwrap();
+
+    let [sent] = <[Sent; 1]>::try_from(endpoint.log()).unwrap();
+    assert_eq!(sent.headers["dpop"], "mine");
+}
+
+/// A 401 that asks for a nonce and has none gives the client nothing to prove.
+#[test]
+fn a_response_without_a_nonce_is_no_reason_for_a_new_proof() {
+    let (head, _) = response(401).into_parts();
+    assert_eq!(dpop().observe(&API.parse().unwrap(), &head), Observed::Nothing);
+    let (head, _) = with_nonce(response(401), "n1").into_parts();
+    assert_eq!(dpop().observe(&API.parse().unwrap(), &head), Observed::NewProof);
 }
 
 #[test]
@@ -317,8 +443,12 @@ fn nothing_that_is_secret_is_printed() {
     let error = DpopKey::from_bytes(&secret[1..]).unwrap_err();
     let printed = format!("{:?} {:#?} {login:?} {error:?} {error}", world.dpop, world.dpop.key());
 
-    for text in [format!("{:?}", &secret[..4]), Base64UrlUnpadded::encode_string(&secret)] {
-        assert!(!printed.contains(text.trim_matches(['[', ']'])), "{printed}");
+    let hex: String = secret.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    for text in [format!("{:?}", &secret[..4]), Base64UrlUnpadded::encode_string(&secret), hex] {
+        assert!(
+            !printed.to_ascii_lowercase().contains(&text.trim_matches(['[', ']']).to_ascii_lowercase()),
+            "{printed}"
+        );
     }
     assert!(printed.contains(world.dpop.key().thumbprint()));
     let tokens = Tokens::new("T0").unwrap().with_token_type("Bearer");
