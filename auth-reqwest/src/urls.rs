@@ -50,6 +50,7 @@ impl Urls {
             return None;
         }
         let free = self.known.iter().find(|slot| slot.get().is_none())?;
+        // Two threads may learn one origin at once, and it then takes two places. That costs nothing but the place.
         let root = Url::parse(&format!("{scheme}://{authority}/")).ok()?;
         let origin = Origin { scheme: scheme.clone(), authority: authority.clone(), root };
         // Where another thread was first, this one parses the whole, once.
