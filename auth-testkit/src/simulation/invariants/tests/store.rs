@@ -109,8 +109,15 @@ fn who_cannot_have_the_lock_looks_all_the_same() {
     let failed = Event::RefreshFailed { flight, error, cause, waiters: 0, took };
     let unlocked = || Story::signed_in().starts(cause).ended(1, StoreOp::Lock, StoreOutcome::Failed);
 
-    assert!(unlocked().told(failed.clone()).breaks(looking::LooksFirst::new));
-    assert!(!unlocked().found(Some(1)).told(failed).breaks(looking::LooksFirst::new));
+    let over = |story: Story| story.add(What::State(SessionState::Active));
+
+    assert!(over(unlocked()).told(failed.clone()).breaks(looking::LooksFirst::new));
+    assert!(!over(unlocked().found(Some(1))).told(failed.clone()).breaks(looking::LooksFirst::new));
+    let before = over(unlocked().found(Some(1))).starts(cause).ended(2, StoreOp::Lock, StoreOutcome::Failed);
+    assert!(
+        !before.told(failed).breaks(looking::LooksFirst::new),
+        "told while the next one has not looked yet"
+    );
 }
 
 #[test]
