@@ -187,10 +187,10 @@ impl Books {
         first && std::mem::replace(&mut self.begun, order.number) == order.number
     }
 
-    /// Whether what the store holds was got with this pair, by another process: of the same sign-in, and not exchanged here.
-    pub(crate) fn descends(&self, loaded: &Tokens, pair: &Tokens) -> bool {
+    /// Whether the store holds this pair, or one that another process got with it: of the same sign-in, and not exchanged here.
+    pub(crate) fn was_made(&self, loaded: &Tokens, pair: &Tokens) -> bool {
         let same_sign_in = loaded.sign_in_id().is_some() && loaded.sign_in_id() == pair.sign_in_id();
-        same_sign_in && !loaded.same_pair(pair) && !self.is_spent(loaded)
+        loaded.same_pair(pair) || (same_sign_in && !self.is_spent(loaded))
     }
 
     /// Wants the newest content tried again.

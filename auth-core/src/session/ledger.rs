@@ -493,9 +493,9 @@ impl Worker {
         if let Content::Pair(pair) = &order.content
             && self.core.change(|state, _| state.books.begins(order))
             && let Ok(Some(there)) = self.read(guard.as_deref_mut()).await
-            && self.core.change(|state, _| state.books.descends(&there, pair))
+            && self.core.change(|state, _| state.books.was_made(&there, pair))
         {
-            // The write that failed was made, and another process has refreshed what it wrote. The next flight adopts that.
+            // The write that failed was made. What another process has made of it since, the next flight adopts.
             return Ok(());
         }
         if let Content::NothingFor(pair) = &order.content {

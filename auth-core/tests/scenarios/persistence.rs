@@ -470,11 +470,14 @@ fn a_sign_in_whose_save_failed_is_saved_over_what_is_not_its_own() {
         } else {
             world.store.put(save.tokens().cloned());
         }
+        let before = world.store.begun().len();
         save.fail(StoreError::new("the answer was lost"));
         world.store.release_holds();
         world.runtime.block_on(signed_in).unwrap();
 
         assert_eq!(world.stored().as_deref(), Some("T5"), "other: {other}");
+        let saves = world.store.begun().split_off(before).iter().filter(|call| call.op == Op::Save).count();
+        assert_eq!(saves, usize::from(other), "what is there is not written again");
     }
 }
 
