@@ -25,6 +25,8 @@ struct Session {
     /// The last write failed, and was the first; when, if it is still to be made again.
     failed: bool,
     again: Option<Duration>,
+    /// What the last write was of.
+    wrote: Option<Token>,
     /// It has ended, and the store has not been turned to since.
     ended: bool,
     /// A sign-in or a sign-out has not been tried yet; and it was not to be had.
@@ -102,12 +104,20 @@ impl Invariant for Tries {
             }
             What::StoreEnded { op: StoreOp::Save { pair }, outcome, .. } => {
                 session.write(*outcome, moment.at);
+                session.wrote = Some(pair.access);
                 if matches!(outcome, StoreOutcome::Done(_)) {
                     session.saved = Some(pair.access);
                 }
             }
             What::StoreEnded { op: StoreOp::Load, outcome: StoreOutcome::Done(Some(found)), .. } => {
                 session.saved = Some(found.access);
+                let made = |wrote: Token| {
+                    wrote.sign_in == found.access.sign_in && wrote.number <= found.access.number
+                };
+                if session.wrote.is_some_and(made) {
+                    // It was made after all, and is not to be made again.
+                    session.failed = false;
+                }
             }
             What::Told(event) if !session.disturbed => return session.told(event, &self.rules),
             _ => {}

@@ -127,6 +127,12 @@ fn a_write_that_failed_is_made_once_more() {
 
     assert!(breaks(failed().at(500).told(Event::Saved)));
     assert!(!breaks(failed().began(2, save(), false).ended(2, save(), StoreOutcome::Failed).at(500)));
+    // It was made after all. The next one that fails is another one's first.
+    let made = |found| failed().began(2, StoreOp::Load, false).found(Some(found)).at(500);
+    let next = |story: Story| story.began(3, save(), false).ended(3, save(), StoreOutcome::Failed).at(900);
+    assert!(!breaks(made(3).add(What::SignOut)));
+    assert!(breaks(next(made(3)).add(What::SignOut)));
+    assert!(!breaks(next(made(1)).add(What::SignOut)), "that was the second try");
 }
 
 #[test]
