@@ -251,7 +251,10 @@ impl Session {
 
     fn take(&mut self, stamp: Stamp, token: Option<Token>) {
         (self.newest, self.token) = (Some(stamp), token);
-        self.born = stamp.generation > 0 && token.is_some() && token == access(self.granted);
+        // The same access token may have come back with a newer pair of somebody else's.
+        let adopted = access(self.found) == token
+            && self.found.and_then(|pair| pair.refresh) > self.granted.and_then(|pair| pair.refresh);
+        self.born = stamp.generation > 0 && token.is_some() && token == access(self.granted) && !adopted;
     }
 
     fn rejected(&mut self, stamp: Stamp, at: Duration) {

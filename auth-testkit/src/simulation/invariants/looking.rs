@@ -269,7 +269,9 @@ impl Invariant for LooksFirst {
                 return Err("another sign-in was followed that was none".to_owned());
             }
             What::Told(Event::IdentityChanged { .. })
-                if matches!(session.unsaved, Some(Some(_))) && moment.at > session.signed_in + LAG =>
+                if matches!(session.unsaved, Some(Some(_)))
+                    && !session.disturbed
+                    && moment.at > session.signed_in + LAG =>
             {
                 return Err("a sign-in that was not saved yet gave way to what the store held".to_owned());
             }

@@ -96,6 +96,7 @@ impl Invariant for SavedFirst {
                 self.disturbed.insert(process);
                 self.forget(process);
             }
+            What::Killed => self.forget(process),
             What::Unlocked if self.disturbed.contains(&process) => {}
             What::Unlocked => {
                 if let Some((_, token)) = self.unsaved.iter().filter(|(other, _)| *other == process).min() {

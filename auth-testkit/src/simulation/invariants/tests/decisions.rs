@@ -8,7 +8,7 @@ use super::super::{answers, endings, forced, needless, road, valid};
 use super::story::Story;
 use super::{pair, token};
 use crate::simulation::plan::{Action, Fate, Knows, RequestKind};
-use crate::simulation::record::{Refusal, What};
+use crate::simulation::record::{Pair, Refusal, StoreOp, StoreOutcome, What};
 
 const PLAIN: Action = Action::Request { kind: RequestKind::Plain, fate: Fate::Polled };
 const ONCE: Action = Action::Request { kind: RequestKind::NoReplay, fate: Fate::Polled };
@@ -110,6 +110,14 @@ fn a_refresh_has_a_reason() {
     };
     assert!(asked(30), "it lasts for as long as is asked");
     assert!(!asked(98));
+    let again = |story: Story| {
+        let story = story.publishes(Cause::Rejected, 1, 0).submitted(2).starts(Cause::Proactive);
+        story.asks(&[PLAIN, lasting(98)]).breaks(needless::Reasons::new)
+    };
+    let found = Pair { access: token(1), refresh: Some(token(4)) };
+    let found = StoreOutcome::Done(Some(found));
+    assert!(again(Story::signed_in()), "another will last no longer");
+    assert!(!again(Story::signed_in().ended(1, StoreOp::Load, found)), "it is somebody else's");
     let dead = Story::signed_in().told(Event::Draining);
     assert!(breaks(dead.rejected(1, 0, token(1)).starts(Cause::Rejected)), "the refresh token is dead");
 }

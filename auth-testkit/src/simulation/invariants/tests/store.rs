@@ -97,6 +97,8 @@ fn a_sign_in_that_is_not_saved_gives_way_to_nothing() {
     let own = StoreOp::Save { pair: pair(1, 2) };
 
     assert!(follows(Story::signed_in().at(100)));
+    let stands_still = What::Stopped { whole: true };
+    assert!(!follows(Story::signed_in().add(stands_still).at(100)), "it is told late");
     assert!(!follows(Story::signed_in().ended(1, own, DONE).at(100)));
     let ends = What::State(SessionState::Ended(EndReason::EndedElsewhere));
     assert!(Story::signed_in().add(ends).breaks(looking::LooksFirst::new));
@@ -245,6 +247,7 @@ fn the_lock_is_kept_until_the_new_pair_is_saved() {
     };
 
     assert!(breaks(delivered().add(What::Unlocked)));
+    assert!(!breaks(delivered().add(What::Killed).add(What::Unlocked)), "with its process");
     assert!(!breaks(delivered().ended(2, save(), StoreOutcome::Failed).add(What::Unlocked)));
     assert!(!breaks(delivered().add(What::SignOut).add(What::Unlocked)), "it is nobody's");
 }
