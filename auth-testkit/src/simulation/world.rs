@@ -25,6 +25,9 @@ use crate::lock::lock;
 /// Longer than all deadlines of a session together: what has not come to its end by then never will.
 const ALL_DEADLINES: Duration = Duration::from_secs(240);
 
+/// Longer than the calls of the store that follow a session's end.
+const STORE_CALLS: Duration = Duration::from_secs(30);
+
 pub(super) struct World<'a> {
     simulation: &'a Simulation,
     plan: &'a Plan,
@@ -45,6 +48,8 @@ struct Process {
     session: Session,
     client: AuthClient<SimulatedTransport>,
     state: SessionState,
+    /// When it came into that state.
+    turned: Duration,
     alive: Arc<AtomicBool>,
     /// The stamps that it sent with first and last.
     stamps: Option<(Stamp, Stamp)>,
@@ -170,7 +175,9 @@ impl<'a> World<'a> {
 
     /// Nobody holds the store's lock for longer than a refresh takes.
     fn unlocked(&mut self) -> Result<(), Broken> {
-        let busy = |process: &Process| process.state == SessionState::Refreshing;
+        // Who has just ended may have a call of the store under way.
+        let lately = self.universe.now().saturating_sub(STORE_CALLS);
+        let busy = |process: &Process| process.state == SessionState::Refreshing || process.turned > lately;
         let held = self.universe.is_locked() && !self.processes.iter().any(busy);
         self.check(|_| {
             if !held {
@@ -208,7 +215,7 @@ impl<'a> World<'a> {
         for process in &mut self.processes {
             let state = process.session.state();
             if state != process.state {
-                process.state = state;
+                (process.state, process.turned) = (state, now);
                 self.universe.record(process.who.process, What::State(state));
             }
         }
@@ -268,8 +275,8 @@ impl<'a> World<'a> {
                 universe.record(who.process, What::Watched(state));
             }
         }));
-        let (runtime, stopped_until) = (parts.runtime(), Duration::ZERO);
-        Process { who, runtime, session, client, state, alive, stamps: None, stopped_until }
+        let (runtime, turned, stopped_until) = (parts.runtime(), self.universe.now(), Duration::ZERO);
+        Process { who, runtime, session, client, state, turned, alive, stamps: None, stopped_until }
     }
 
     /// The process stands still, or its session's own tasks do.

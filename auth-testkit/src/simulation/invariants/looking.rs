@@ -276,7 +276,7 @@ impl Invariant for LooksFirst {
                 return Err("a sign-in that was not saved yet gave way to what the store held".to_owned());
             }
             What::State(SessionState::Ended(EndReason::EndedElsewhere))
-                if matches!(session.unsaved, Some(Some(_))) =>
+                if matches!(session.unsaved, Some(Some(_))) && !session.disturbed =>
             {
                 return Err("a sign-in that was not saved yet was ended by what the store held".to_owned());
             }

@@ -35,7 +35,8 @@ struct Session {
     unlocked: bool,
     saved: Option<Token>,
     granted: Option<Token>,
-    signs_in: bool,
+    /// The newest sign-in's own.
+    signed_in: Option<Token>,
 }
 
 impl Tries {
@@ -83,10 +84,16 @@ impl Invariant for Tries {
             What::Killed => drop(self.sessions.remove(&moment.process)),
             What::SignIn { .. } | What::SignOut => {
                 (session.due, session.asked, session.unlocked) = (true, false, false);
-                (session.granted, session.signs_in) = (None, matches!(moment.what, What::SignIn { .. }));
+                session.granted = None;
+                if let What::SignIn { token } = moment.what {
+                    session.signed_in = Some(token);
+                }
             }
-            // A sign-in's own pair is no refresh's.
-            What::Granted { .. } if session.signs_in => session.signs_in = false,
+            // A sign-in's own pair is no refresh's, and what was granted to somebody who has gone is not its.
+            What::Granted { pair, .. }
+                if session
+                    .signed_in
+                    .is_some_and(|own| own == pair.access || own.sign_in > pair.access.sign_in) => {}
             What::State(SessionState::Ended(reason)) => session.ended = *reason != EndReason::EndedElsewhere,
             What::State(_) => session.ended = false,
             What::Granted { pair, .. } => session.granted = Some(pair.access),

@@ -97,11 +97,12 @@ fn a_sign_in_that_is_not_saved_gives_way_to_nothing() {
     let own = StoreOp::Save { pair: pair(1, 2) };
 
     assert!(follows(Story::signed_in().at(100)));
-    let stands_still = What::Stopped { whole: true };
-    assert!(!follows(Story::signed_in().add(stands_still).at(100)), "it is told late");
+    let stands_still = || What::Stopped { whole: true };
+    assert!(!follows(Story::signed_in().add(stands_still()).at(100)), "it is told late");
     assert!(!follows(Story::signed_in().ended(1, own, DONE).at(100)));
     let ends = What::State(SessionState::Ended(EndReason::EndedElsewhere));
-    assert!(Story::signed_in().add(ends).breaks(looking::LooksFirst::new));
+    assert!(Story::signed_in().add(ends.clone()).breaks(looking::LooksFirst::new));
+    assert!(!Story::signed_in().add(stands_still()).add(ends).breaks(looking::LooksFirst::new));
 }
 
 #[test]
@@ -172,6 +173,16 @@ fn what_must_be_saved_is_not_used_unsaved() {
     assert!(used(true, StoreOutcome::Failed));
     assert!(!used(true, DONE));
     assert!(!used(false, StoreOutcome::Failed));
+    let late = |sign_in| {
+        let story = Story::signed_in().rules(|plan| plan.session.fail_unsaved = true);
+        let other = Pair { access: Token { number: 7, sign_in }, refresh: None };
+        let own = StoreOp::Save { pair: other };
+        let story = story.add(What::SignIn { token: other.access }).starts(Cause::Forced).ended(1, own, DONE);
+        let late = What::Granted { pair: pair(3, 4), lives_s: None, refresh_lives_s: None };
+        story.add(late).publishes(Cause::Forced, 1, 0).breaks(trying::Tries::new)
+    };
+    assert!(!late(2), "it came for somebody who had gone");
+    assert!(late(1));
 }
 
 #[test]
