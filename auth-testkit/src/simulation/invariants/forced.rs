@@ -30,6 +30,8 @@ pub(super) struct Wishes {
     found_empty: HashSet<u32>,
     /// Who has a pair that could not be saved: that is written before another's is adopted.
     unsaved: HashSet<u32>,
+    /// All access tokens that a process was granted.
+    granted: HashSet<(u32, Token)>,
 }
 
 impl Wishes {
@@ -45,6 +47,7 @@ impl Wishes {
             loaded: HashMap::new(),
             found_empty: HashSet::new(),
             unsaved: HashSet::new(),
+            granted: HashSet::new(),
         }
     }
 
@@ -87,7 +90,7 @@ impl Wishes {
         let good = self.known.life(process, found).is_some_and(|life| life.is_surely_good(moment.at))
             && !self.unsaved.contains(&process);
         // Its own may not be used: where it could not be saved.
-        let others = !session.was_given(found);
+        let others = !self.granted.contains(&(process, found));
         others && good && found.sign_in == token.sign_in && found.number > token.number
     }
 
@@ -171,6 +174,7 @@ impl Invariant for Wishes {
             What::StoreEnded { op: StoreOp::Lock, outcome: StoreOutcome::Done(_), .. } => {
                 self.loaded.remove(&process);
             }
+            What::Granted { pair, .. } => drop(self.granted.insert((process, pair.access))),
             What::Told(Event::SaveFailed { .. }) => drop(self.unsaved.insert(process)),
             What::Told(Event::Saved) => drop(self.unsaved.remove(&process)),
             What::Told(Event::Refreshed { .. }) => {

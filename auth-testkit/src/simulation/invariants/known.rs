@@ -204,11 +204,6 @@ impl Session {
         self.born
     }
 
-    /// Whether this is the token that it was given last.
-    pub(super) fn was_given(&self, token: Token) -> bool {
-        access(self.granted) == Some(token)
-    }
-
     /// What it found in the store last.
     pub(super) fn found(&self) -> Option<Token> {
         access(self.found)

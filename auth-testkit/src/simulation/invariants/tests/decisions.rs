@@ -254,9 +254,12 @@ fn what_has_expired_is_not_taken_over_nor_kept() {
 #[test]
 fn nobody_fails_where_the_store_holds_a_good_pair() {
     let fails = |given| {
-        let granted = What::Granted { pair: pair(3, 4), lives_s: Some(100), refresh_lives_s: None };
-        let story = Story::signed_in().starts(Cause::Rejected).by(if given { 0 } else { 1 }, granted);
-        story.found(Some(3)).fails(Cause::Rejected).breaks(forced::Wishes::new)
+        let granted = |access| {
+            let pair = pair(access, access + 1);
+            What::Granted { pair, lives_s: Some(100), refresh_lives_s: None }
+        };
+        let story = Story::signed_in().starts(Cause::Rejected).by(if given { 0 } else { 1 }, granted(3));
+        story.add(granted(5)).found(Some(3)).fails(Cause::Rejected).breaks(forced::Wishes::new)
     };
 
     assert!(fails(false));
