@@ -19,7 +19,8 @@ use crate::{BoxError, MaybeSend, MaybeSync};
 ///
 /// A request whose body can be had again is replayed after a refresh: empty, bytes, or a factory of streams
 /// ([`Body::replayable`]). A one-shot [`Body::stream`] is sent once; where its request is rejected, the caller gets
-/// the 401 with [`NotReplayed`](crate::NotReplayed).
+/// the 401 with [`NotReplayed`](crate::NotReplayed). (A request for another proof, `use_dpop_nonce`, is no rejection: it is
+/// handed back with its [`Challenge`](crate::Challenge).)
 ///
 /// Implements [`http_body::Body`], and is `Send + Sync + Unpin` whatever it is made from.
 ///

@@ -177,8 +177,10 @@ impl Error {
             | ErrorKind::RefreshUnavailable
             | ErrorKind::ExcessiveRefresh
             | ErrorKind::QueueFull
-            | ErrorKind::Store
-            | ErrorKind::Transport => Advice::RetryLater { after: self.retry_after },
+            | ErrorKind::Store => Advice::RetryLater { after: self.retry_after },
+            // It would fail again.
+            ErrorKind::Transport if self.is_unsendable() => Advice::FixConfiguration,
+            ErrorKind::Transport => Advice::RetryLater { after: self.retry_after },
             ErrorKind::Misconfigured
             | ErrorKind::InvalidToken
             | ErrorKind::InsecureOrigin
@@ -197,10 +199,15 @@ impl Error {
     /// idempotent.
     #[must_use]
     pub fn is_maybe_sent(&self) -> bool {
-        let source = self.shared.source.as_deref();
-        source
-            .and_then(|source| source.downcast_ref::<TransportError>())
-            .is_some_and(TransportError::is_maybe_sent)
+        self.transport().is_some_and(TransportError::is_maybe_sent)
+    }
+
+    fn is_unsendable(&self) -> bool {
+        self.transport().is_some_and(TransportError::is_unsendable)
+    }
+
+    fn transport(&self) -> Option<&TransportError> {
+        self.shared.source.as_deref().and_then(|source| source.downcast_ref())
     }
 
     /// Why the session ended, where the kind is [`SessionEnded`](ErrorKind::SessionEnded).

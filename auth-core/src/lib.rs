@@ -18,13 +18,13 @@
 //!
 #![cfg_attr(all(feature = "standalone", not(auth_local)), doc = "```")]
 #![cfg_attr(not(all(feature = "standalone", not(auth_local))), doc = "```ignore")]
-//! use auth_core::{AuthClient, Body, RefreshError, Session, Tokens, Transport, refresher_fn};
+//! use auth_core::{AuthClient, Body, Session, Tokens, Transport, refresher_fn};
 //! use http::Request;
 //!
 //! async fn first_note(transport: impl Transport) -> Result<String, Box<dyn std::error::Error>> {
 //!     let refresher = refresher_fn(|current: Tokens| async move {
 //!         // Call your token endpoint with `current.refresh_token()` here.
-//!         Ok(Tokens::new("T1").map_err(RefreshError::unavailable)?.with_refresh_token("R1"))
+//!         Ok(Tokens::new("T1")?.with_refresh_token("R1"))
 //!     });
 //!     let session = Session::builder(refresher).on_session_ended(|ended| println!("{ended:?}")).build();
 //!     let client = AuthClient::builder(transport, session.clone()).origin("https://api.example.com").build()?;

@@ -43,7 +43,8 @@ use crate::{BoxError, Error, InvalidToken, MaybeSend, MaybeSync, Tokens, Transpo
 /// # Deadlocks
 ///
 /// Calling through a client of the same session would wait for the refresh itself. It fails as
-/// [`Reentrant`](crate::ErrorKind::Reentrant): use the bare transport.
+/// [`Reentrant`](crate::ErrorKind::Reentrant), and with `?` so does the refresh: as
+/// [`Misconfigured`](crate::ErrorKind::Misconfigured), with that as its cause. Use the bare transport.
 ///
 /// # Panics
 ///
@@ -69,7 +70,7 @@ use crate::{BoxError, Error, InvalidToken, MaybeSend, MaybeSync, Tokens, Transpo
 ///         let token = current.refresh_token().ok_or_else(|| RefreshError::rejected("no refresh token"))?.reveal();
 ///         let request = http::Request::post("https://login.example.com/token")
 ///             .header("content-type", "application/json")
-///             .body(Body::from(format!(r#"{{"refresh_token":"{token}"}}"#)))
+///             .body(Body::from(serde_json::json!({ "refresh_token": token }).to_string()))
 ///             .map_err(RefreshError::misconfigured)?;
 ///
 ///         let response = self.transport.send(request).await?;
@@ -122,11 +123,11 @@ forward! {
 /// A [`Refresher`] from a closure that takes the current tokens.
 ///
 /// ```
-/// use auth_core::{refresher_fn, RefreshError, Tokens};
+/// use auth_core::{refresher_fn, Tokens};
 ///
 /// let refresher = refresher_fn(|current: Tokens| async move {
 ///     let _spent = current.refresh_token();
-///     Ok(Tokens::new("T1").map_err(RefreshError::unavailable)?.with_refresh_token("R1"))
+///     Ok(Tokens::new("T1")?.with_refresh_token("R1"))
 /// });
 /// # let _ = auth_core::Session::builder(refresher);
 /// ```
@@ -211,6 +212,15 @@ impl RefreshError {
         Self::new(Kind::Unavailable, cause.into())
     }
 
+    /// There was no answer: the request cannot be sent at all, or it may have left, or not.
+    fn unanswered(unsendable: bool, left: bool, cause: impl Into<BoxError>) -> Self {
+        match (unsendable, left) {
+            (true, _) => Self::misconfigured(cause),
+            (false, true) => Self::unavailable(cause).outcome_unknown(),
+            (false, false) => Self::unavailable(cause),
+        }
+    }
+
     /// The request can never work as it is: the client's registration or its settings are wrong.
     #[must_use]
     pub fn misconfigured(cause: impl Into<BoxError>) -> Self {
@@ -280,7 +290,7 @@ impl fmt::Display for RefreshError {
             (Kind::Rejected, true) => "the refresh token was rejected after an answer to it had been lost",
             (Kind::Unavailable, false) => "the token endpoint is unavailable",
             (Kind::Unavailable, true) => "the token endpoint's answer was lost",
-            (Kind::Misconfigured, _) => "the token endpoint refuses this client",
+            (Kind::Misconfigured, _) => "the refresh is set up wrongly",
         })
     }
 }
@@ -303,16 +313,20 @@ impl std::error::Error for RefreshError {
 }
 
 impl From<TransportError> for RefreshError {
-    /// No response is never a rejection. Unless the connection could not be made, the request may have been acted on.
+    /// No response is never a rejection. Where the error does not say that nothing was sent (no
+    /// [`connect`](TransportError::connect) alone, no [`unsendable`](TransportError::unsendable)), the request may have been
+    /// acted on. One that cannot be sent is [`misconfigured`](Self::misconfigured).
     fn from(error: TransportError) -> Self {
-        let error = match error.into_nested() {
-            Ok(nested) => return nested.into(),
-            Err(error) => error,
-        };
-        let left = !error.is_connect() || error.is_maybe_sent();
-        let unavailable = Self::unavailable(error);
-        if left { unavailable.outcome_unknown() } else { unavailable }
+        match error.into_nested() {
+            Ok(nested) => nested.into(),
+            Err(error) => Self::unanswered(error.is_unsendable(), may_have_left(&error), error),
+        }
     }
+}
+
+/// In doubt it has: an adapter may know no better.
+fn may_have_left(error: &TransportError) -> bool {
+    !error.is_connect() || error.is_maybe_sent()
 }
 
 impl From<Error> for RefreshError {
@@ -326,9 +340,9 @@ impl From<Error> for RefreshError {
             ErrorKind::Transport => {
                 let cause = std::error::Error::source(&error)
                     .and_then(|cause| cause.downcast_ref::<TransportError>());
-                let left = cause.is_none_or(|cause| !cause.is_connect() || cause.is_maybe_sent());
-                let unavailable = Self::unavailable(error);
-                if left { unavailable.outcome_unknown() } else { unavailable }
+                let unsendable = cause.is_some_and(TransportError::is_unsendable);
+                let left = cause.is_none_or(may_have_left);
+                Self::unanswered(unsendable, left, error)
             }
             _ => Self::unavailable(error),
         }
@@ -363,16 +377,21 @@ mod tests {
         let reset = || TransportError::new("connection reset");
         let refused = || TransportError::new("connection refused").connect();
         let proxied = || TransportError::new("the proxy hung up").connect().maybe_sent();
+        let nowhere = || TransportError::new("a URI without a host").unsendable();
 
-        for (make, lost) in
-            [(&reset as &dyn Fn() -> TransportError, true), (&refused, false), (&proxied, true)]
-        {
+        for (make, lost) in [
+            (&reset as &dyn Fn() -> TransportError, true),
+            (&refused, false),
+            (&proxied, true),
+            (&nowhere, false),
+        ] {
             let bare = RefreshError::from(make());
             let client = RefreshError::from(Error::from(make()));
             let client_as_transport = RefreshError::from(TransportError::from(Error::from(make())));
 
             for error in [bare, client, client_as_transport] {
-                assert!(error.is_unavailable(), "{error:?}");
+                assert_eq!(error.is_misconfigured(), make().is_unsendable(), "{error:?}");
+                assert_eq!(error.is_unavailable(), !make().is_unsendable(), "{error:?}");
                 assert_eq!(error.is_outcome_unknown(), lost, "{error:?}");
             }
         }

@@ -73,7 +73,8 @@ const LOOKS: usize = 64;
 /// - one whose store does not hold yet what it should: that is written again when it has been idle;
 /// - one that was built without a [`store`](SessionBuilder::store), while somebody is signed in: its tokens are nowhere else. (Tokens
 ///   that [`acquire`](crate::Refresher::acquire) has brought can be had again.)
-/// - one in a cooldown, or that counts rejections: made anew, it would ask a token endpoint again that wants to be left alone.
+/// - one in a cooldown, or whose token was replaced after a rejection within the last 30 s, which counts for
+///   [`max_rejections`](SessionBuilder::max_rejections): made anew, it would ask a token endpoint again that wants to be left alone.
 ///
 /// What it was told ends with it: its [`Watch`](crate::Watch)es, and [`refresh_while_idle`](SessionBuilder::refresh_while_idle).
 ///
@@ -155,7 +156,8 @@ impl<K: MaybeSend + MaybeSync + 'static> Sessions<K> {
     ///
     /// # Errors
     ///
-    /// [`QueueFull`](ErrorKind::QueueFull): there are as many as there may be, and each is in use. Try again later.
+    /// [`QueueFull`](ErrorKind::QueueFull): there are as many as there may be, and each is in use, or not to be
+    /// [given up](Self#eviction) yet. Try again later.
     /// [`Misconfigured`](ErrorKind::Misconfigured): the factory panicked. [`Reentrant`](ErrorKind::Reentrant): this was called by
     /// the factory, for the session it makes.
     pub fn get<Q>(&self, key: &Q) -> Result<Session, Error>
@@ -188,7 +190,10 @@ impl<K: MaybeSend + MaybeSync + 'static> Sessions<K> {
                 }
                 Reserved::Full(_) => {
                     shared.shelf().counters.queue_full += 1;
-                    return Err(Error::detailed(ErrorKind::QueueFull, "every session of the pool is in use"));
+                    return Err(Error::detailed(
+                        ErrorKind::QueueFull,
+                        "every session of the pool is in use, or not to be given up yet",
+                    ));
                 }
             }
         }
@@ -253,7 +258,8 @@ impl<K: MaybeSend + MaybeSync + 'static> Sessions<K> {
     }
 
     /// Evicts this key's session, however recently it was used: after a sign-out, say. Whether the key has none now. It stays where
-    /// it is in use, if only through a handle of yours.
+    /// it is in use, if only through a handle of yours, or has something to do still: what follows a sign-out (a revocation, the
+    /// events) may take a moment longer than that. One that has stayed goes in its turn, when it has been idle.
     pub fn remove<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,

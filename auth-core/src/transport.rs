@@ -24,7 +24,7 @@ use crate::{Body, BoxError, Error, MaybeSend, MaybeSync};
 ///   sent as it is produced.
 /// - **Redirects.** None is followed unless the user asked for it. The response carries
 ///   [`FinalUri`] in its extensions; credentials never go to another origin.
-/// - **Connections.** One whose response was read to its end may be used again.
+/// - **Connections.** One whose response was read to its end is used again.
 /// - **Executors.** Its futures are polled by any executor, and from any thread.
 /// - **Deadlines** are the caller's: dropping the future abandons the request.
 ///
@@ -33,8 +33,9 @@ use crate::{Body, BoxError, Error, MaybeSend, MaybeSync};
 /// # Errors
 ///
 /// [`TransportError`] only where there is no response. It says whether the connection could not be made
-/// ([`connect`](TransportError::connect)), whether time ran out, and whether the request may have been acted on
-/// ([`maybe_sent`](TransportError::maybe_sent)).
+/// ([`connect`](TransportError::connect)), whether time ran out, whether the request may have been acted on
+/// ([`maybe_sent`](TransportError::maybe_sent)), and whether it is one that can never be sent
+/// ([`unsendable`](TransportError::unsendable)).
 ///
 /// # Cancel safety
 ///
@@ -43,7 +44,7 @@ use crate::{Body, BoxError, Error, MaybeSend, MaybeSync};
 /// # Examples
 ///
 /// ```
-/// use auth_core::{async_trait, Body, Transport, TransportError};
+/// use auth_core::{async_trait, Body, FinalUri, Transport, TransportError};
 /// use http::{Request, Response, StatusCode};
 ///
 /// /// Answers everything with 204.
@@ -51,9 +52,11 @@ use crate::{Body, BoxError, Error, MaybeSend, MaybeSync};
 ///
 /// #[async_trait]
 /// impl Transport for NoContent {
-///     async fn send(&self, _request: Request<Body>) -> Result<Response<Body>, TransportError> {
+///     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
 ///         let mut response = Response::new(Body::empty());
 ///         *response.status_mut() = StatusCode::NO_CONTENT;
+///         // Nothing is followed: it came from where the request went.
+///         response.extensions_mut().insert(FinalUri(request.uri().clone()));
 ///         Ok(response)
 ///     }
 /// }
@@ -75,8 +78,8 @@ forward! {
     }
 }
 
-/// The URI a response finally came from, in its extensions. Set by adapters; where it is missing the request's own
-/// URI counts.
+/// The URI a response finally came from, in its extensions. Every adapter sets it, which is part of its contract; where
+/// another layer has lost it, the request's own URI counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FinalUri(pub Uri);
 
@@ -95,6 +98,7 @@ pub struct TransportError {
     connect: bool,
     timeout: bool,
     maybe_sent: bool,
+    unsendable: bool,
     cause: BoxError,
 }
 
@@ -102,7 +106,7 @@ impl TransportError {
     /// There is no response, and this is why.
     #[must_use]
     pub fn new(cause: impl Into<BoxError>) -> Self {
-        Self { connect: false, timeout: false, maybe_sent: false, cause: cause.into() }
+        Self { connect: false, timeout: false, maybe_sent: false, unsendable: false, cause: cause.into() }
     }
 
     /// With the mark that no connection could be made.
@@ -126,6 +130,14 @@ impl TransportError {
         self
     }
 
+    /// With the mark that nothing was sent, and that trying again helps nobody: the library cannot read the URI, or lacks what it
+    /// runs on. What such an error costs a refresh is told as [`Misconfigured`](crate::ErrorKind::Misconfigured).
+    #[must_use]
+    pub fn unsendable(mut self) -> Self {
+        self.unsendable = true;
+        self
+    }
+
     /// Whether no connection could be made.
     #[must_use]
     pub fn is_connect(&self) -> bool {
@@ -142,6 +154,12 @@ impl TransportError {
     #[must_use]
     pub fn is_maybe_sent(&self) -> bool {
         self.maybe_sent
+    }
+
+    /// Whether nothing was sent, and nothing will be.
+    #[must_use]
+    pub fn is_unsendable(&self) -> bool {
+        self.unsendable
     }
 
     /// Whether it was the request's own body that failed: the cause, or the cause of a cause, is a [`BodyError`].
@@ -174,6 +192,7 @@ impl TransportError {
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match (self.connect, self.timeout) {
+            _ if self.unsendable => "the request cannot be sent",
             (true, false) => "no connection could be made",
             (true, true) => "no connection could be made in time",
             (false, true) => "no response came in time",
@@ -188,6 +207,7 @@ impl fmt::Debug for TransportError {
             .field("connect", &self.connect)
             .field("timeout", &self.timeout)
             .field("maybe_sent", &self.maybe_sent)
+            .field("unsendable", &self.unsendable)
             .field("cause", &self.cause)
             .finish()
     }
@@ -221,10 +241,12 @@ mod tests {
             (new().timeout(), (false, true, false), "no response came in time"),
             (new().connect().timeout(), (true, true, false), "no connection could be made in time"),
             (new().maybe_sent(), (false, false, true), "no response came"),
+            (new().unsendable(), (false, false, false), "the request cannot be sent"),
         ] {
             assert_eq!((marks(&error), error.to_string().as_str()), (expected, text));
             assert_eq!(Error::from(error).is_maybe_sent(), expected.2);
         }
         assert!(!Error::new(crate::ErrorKind::SignedOut).is_maybe_sent());
+        assert!(new().unsendable().is_unsendable() && !new().connect().is_unsendable());
     }
 }

@@ -26,20 +26,26 @@ const LONGEST_ERROR: usize = 64 * 1024;
 ///
 /// # Errors
 ///
-/// Those of the transport below; and one where a request cannot be signed, which is not sent.
+/// Those of the transport below; and one where a request cannot be signed, which is not sent:
+/// [`unsendable`](TransportError::is_unsendable).
 ///
 /// ```
 /// use auth_core::{RefreshError, TokenResponse, Tokens, Transport};
 /// use auth_dpop::{Dpop, DpopTransport};
+/// use form_urlencoded::Serializer;
 /// use http::Request;
 /// use std::time::SystemTime;
+///
+/// fn form(fields: &[(&str, &str)]) -> String {
+///     Serializer::new(String::new()).extend_pairs(fields).finish()
+/// }
 ///
 /// /// A refresh with the token endpoint, over whatever sends requests.
 /// async fn refresh(login: &DpopTransport<impl Transport>, current: &Tokens) -> Result<Tokens, RefreshError> {
 ///     let token = current.refresh_token().ok_or_else(|| RefreshError::rejected("there is none"))?;
 ///     let request = Request::post("https://login.example.com/token")
 ///         .header("content-type", "application/x-www-form-urlencoded")
-///         .body(format!("grant_type=refresh_token&refresh_token={}", token.reveal()).into())
+///         .body(form(&[("grant_type", "refresh_token"), ("refresh_token", token.reveal())]).into())
 ///         .map_err(RefreshError::misconfigured)?;
 ///     TokenResponse::read(login.send(request).await?, SystemTime::now()).await
 /// }
@@ -63,7 +69,7 @@ impl<T: Transport> DpopTransport<T> {
         mut head: request::Parts,
         body: Body,
     ) -> Result<(Response<Body>, bool), TransportError> {
-        self.dpop.prove(&mut head, None, &self.nonces).map_err(TransportError::new)?;
+        self.dpop.prove(&mut head, None, &self.nonces).map_err(unsigned)?;
         let uri = head.uri.clone();
         let response = self.transport.send(Request::from_parts(head, body)).await?;
         let last = response.extensions().get::<FinalUri>().map_or(&uri, |FinalUri(last)| last);
@@ -89,6 +95,10 @@ impl<T: Transport> Transport for DpopTransport<T> {
             _ => Ok(response),
         }
     }
+}
+
+fn unsigned(error: impl Into<auth_core::BoxError>) -> TransportError {
+    TransportError::new(error).unsendable()
 }
 
 /// In the error of a token endpoint (RFC 6749 §5.2), or in the challenge of whoever else is asked on the way of a login.

@@ -16,13 +16,14 @@ pub(crate) fn classify(error: isahc::Error) -> TransportError {
         ErrorKind::ConnectionFailed | ErrorKind::NameResolution | ErrorKind::BadServerCertificate => {
             classified.connect()
         }
-        ErrorKind::ClientInitialization
-        | ErrorKind::InvalidRequest
-        | ErrorKind::InvalidTlsConfiguration
-        | ErrorKind::TlsEngine => classified,
+        ErrorKind::ClientInitialization | ErrorKind::InvalidRequest | ErrorKind::InvalidTlsConfiguration => {
+            classified.unsendable()
+        }
+        // Without a handshake nothing is sent.
+        ErrorKind::TlsEngine => classified.connect(),
         _ if connected => classified.maybe_sent(),
         // A scheme that is not built in comes as a violation of the protocol.
-        ErrorKind::ProtocolViolation => classified,
+        ErrorKind::ProtocolViolation => classified.unsendable(),
         _ => classified.maybe_sent(),
     }
 }
@@ -34,12 +35,12 @@ pub(crate) fn body_failed(error: BodyError) -> TransportError {
 
 /// The client could not be made.
 pub(crate) fn no_client(error: isahc::Error) -> TransportError {
-    TransportError::new(error)
+    TransportError::new(error).unsendable()
 }
 
 /// isahc has no error for this, or panics.
 pub(crate) fn unsendable(what: &'static str) -> TransportError {
-    TransportError::new(what)
+    TransportError::new(what).unsendable()
 }
 
 /// isahc panics where its thread has ended.

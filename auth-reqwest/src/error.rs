@@ -1,5 +1,7 @@
 //! What reqwest's errors mean to a client that refreshes tokens.
 
+use std::sync::Arc;
+
 use auth_core::{BodyError, TransportError};
 
 /// Classifies an error that came instead of a response.
@@ -15,7 +17,7 @@ pub(crate) fn classify(error: reqwest::Error) -> TransportError {
     if connect {
         return classified.connect();
     }
-    if built { classified.maybe_sent() } else { classified }
+    if built { classified.maybe_sent() } else { classified.unsendable() }
 }
 
 /// The request's own body failed, with part of the request on the wire.
@@ -23,11 +25,17 @@ pub(crate) fn body_failed(error: BodyError) -> TransportError {
     TransportError::new(error).maybe_sent()
 }
 
+/// The client could not be made.
+pub(crate) fn no_client(error: &Arc<reqwest::Error>) -> TransportError {
+    TransportError::new(Arc::clone(error)).unsendable()
+}
+
 /// There is no tokio runtime to send on.
 pub(crate) fn no_runtime() -> TransportError {
     TransportError::new(
         "no tokio runtime: reqwest needs one; make or use the transport inside of one, or give it a handle",
     )
+    .unsendable()
 }
 
 /// tokio panics where a runtime lacks what a connection needs.

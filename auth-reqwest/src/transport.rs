@@ -165,7 +165,7 @@ impl ReqwestTransport {
         request: Request<Body>,
     ) -> Result<Sending<impl Future<Output = reqwest::Result<reqwest::Response>> + use<>>, TransportError>
     {
-        let client = self.client.as_ref().map_err(|error| TransportError::new(Arc::clone(error)))?;
+        let client = self.client.as_ref().map_err(error::no_client)?;
         // The current runtime first: a captured one may have ended since.
         let current = Handle::try_current().ok();
         let is_outside = current.is_none();
@@ -197,7 +197,7 @@ fn unsendable(uri: Uri) -> TransportError {
     let mut request = Request::new("");
     *request.uri_mut() = uri;
     reqwest::Request::try_from(request)
-        .map_or_else(error::classify, |_| TransportError::new("reqwest cannot read this URI"))
+        .map_or_else(error::classify, |_| TransportError::new("reqwest cannot read this URI").unsendable())
 }
 
 fn convert_response(response: reqwest::Response, sent_to: Uri, handle: Handle) -> Response<Body> {

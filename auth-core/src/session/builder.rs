@@ -103,6 +103,10 @@ impl SessionBuilder {
     }
 
     /// One refresh, from its start to its answer, calls made again included. Default: 30 s, what a user waits for a page.
+    ///
+    /// The refresher is called at most three times: where an answer was lost again at once, where the server is
+    /// [unavailable](crate::RefreshError::unavailable) after 250 ms and then after 1 s, or after what its `Retry-After` says, as
+    /// far as that fits in here.
     pub fn refresh_timeout(mut self, whole: Duration) -> Self {
         self.policy.flight = whole.min(LONGEST);
         self
@@ -114,7 +118,8 @@ impl SessionBuilder {
         self
     }
 
-    /// One call of the store. Default: 5 s; a disk or a cache that takes longer is down.
+    /// One call of the store. Default: 5 s; a disk or a cache that takes longer is down. A refresh makes up to four (it reads, writes,
+    /// and writes again what failed), beside the lock.
     pub fn store_timeout(mut self, one: Duration) -> Self {
         self.policy.store_call = one.min(LONGEST);
         self

@@ -124,6 +124,7 @@ impl FormRefresher {
 impl Refresher for FormRefresher {
     async fn refresh(&self, current: &Tokens) -> Result<Tokens, RefreshError> {
         let token = current.refresh_token().ok_or_else(|| RefreshError::rejected("no refresh token"))?;
+        // The world's tokens are letters and digits: nothing has to be encoded.
         let form = format!("grant_type=refresh_token&refresh_token={}", token.reveal());
         let response = self.transport.send(Self::form(TOKEN_URL, form)).await?;
         TokenResponse::read(response, self.runtime.now()).await

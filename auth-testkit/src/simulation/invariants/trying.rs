@@ -118,6 +118,8 @@ impl Invariant for Tries {
             }
             What::StoreEnded { op: StoreOp::Load, outcome: StoreOutcome::Done(Some(found)), .. } => {
                 session.saved = Some(found.access);
+                // Whoever is there may be followed.
+                session.signed_in = session.signed_in.filter(|own| own.sign_in == found.access.sign_in);
                 let made = |wrote: Token| {
                     wrote.sign_in == found.access.sign_in && wrote.number <= found.access.number
                 };

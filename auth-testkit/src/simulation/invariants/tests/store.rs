@@ -173,16 +173,18 @@ fn what_must_be_saved_is_not_used_unsaved() {
     assert!(used(true, StoreOutcome::Failed));
     assert!(!used(true, DONE));
     assert!(!used(false, StoreOutcome::Failed));
-    let late = |sign_in| {
+    let late = |sign_in, followed: Option<u32>| {
         let story = Story::signed_in().rules(|plan| plan.session.fail_unsaved = true);
         let other = Pair { access: Token { number: 7, sign_in }, refresh: None };
         let own = StoreOp::Save { pair: other };
         let story = story.add(What::SignIn { token: other.access }).starts(Cause::Forced).ended(1, own, DONE);
+        let story = if followed.is_some() { story.found(followed) } else { story };
         let late = What::Granted { pair: pair(3, 4), lives_s: None, refresh_lives_s: None };
         story.add(late).publishes(Cause::Forced, 1, 0).breaks(trying::Tries::new)
     };
-    assert!(!late(2), "it came for somebody who had gone");
-    assert!(late(1));
+    assert!(!late(2, None), "it came for somebody who had gone");
+    assert!(late(2, Some(1)), "who has come back");
+    assert!(late(1, None));
 }
 
 #[test]
