@@ -181,14 +181,31 @@ impl Books {
         self.written < self.identity && !matches!(self.desired, Content::NothingFor(_))
     }
 
-    /// A write begins. Whether there was one of this very pair of a sign-in before: that may have been made.
+    /// A write begins. Whether there was one of this very content before, which may have been made: those that overrule the store
+    /// have to look then.
     pub(crate) fn begins(&mut self, order: &Order) -> bool {
-        let first = order.origin == Origin::Identity && order.number == self.identity;
-        first && std::mem::replace(&mut self.begun, order.number) == order.number
+        order.origin == Origin::Identity && std::mem::replace(&mut self.begun, order.number) == order.number
+    }
+
+    /// Whether this is still what the store should hold.
+    pub(crate) fn is_newest(&self, order: &Order) -> bool {
+        order.number == self.number
+    }
+
+    /// Whether a write that failed was made all the same, by what the store holds now. Of a clear: whether somebody else has signed in
+    /// since.
+    pub(crate) fn is_done(&self, order: &Order, loaded: &Tokens) -> bool {
+        match &order.content {
+            Content::Pair(pair) => self.was_made(loaded, pair),
+            Content::Nothing => {
+                self.base.as_ref().is_some_and(|base| base.sign_in_id() != loaded.sign_in_id())
+            }
+            Content::NothingFor(_) => false,
+        }
     }
 
     /// Whether the store holds this pair, or one that another process got with it: of the same sign-in, and not exchanged here.
-    pub(crate) fn was_made(&self, loaded: &Tokens, pair: &Tokens) -> bool {
+    fn was_made(&self, loaded: &Tokens, pair: &Tokens) -> bool {
         let same_sign_in = loaded.sign_in_id().is_some() && loaded.sign_in_id() == pair.sign_in_id();
         loaded.same_pair(pair) || (same_sign_in && !self.is_spent(loaded))
     }
@@ -273,7 +290,12 @@ impl Books {
             Content::Nothing | Content::NothingFor(_) => None,
         };
         if self.is_identity_unsaved() {
-            return Reading::SaveFirst;
+            let begun = self.begun == self.number;
+            let made = begun && loaded.zip(memory).is_some_and(|(there, pair)| self.was_made(there, pair));
+            if !made {
+                return Reading::SaveFirst;
+            }
+            self.written = self.number;
         }
         if same(loaded, memory.map(|tokens| &**tokens)) {
             self.base = memory.cloned();

@@ -441,6 +441,7 @@ impl Worker {
         order: &Order,
         guard: Option<Box<dyn StoreGuard>>,
     ) -> (Result<(), StoreError>, Option<Box<dyn StoreGuard>>) {
+        let mut alone = false;
         let mut guard = match guard {
             Some(guard) => Some(guard),
             None => match self.take_lock().await {
@@ -451,7 +452,10 @@ impl Worker {
                     }
                     Some(taken)
                 }
-                Ok(None) => None,
+                Ok(None) => {
+                    alone = true;
+                    None
+                }
                 Err(error) if order.origin != Origin::Identity => return (Err(error), None),
                 Err(_) => {
                     self.core.change(|_, after| after.event(Event::WrittenUnlocked));
@@ -459,9 +463,11 @@ impl Worker {
                 }
             },
         };
-        let mut wrote = self.write_once(order, guard.as_mut()).await;
-        if matches!(&wrote, Err(error) if !error.is_conflict()) {
-            wrote = self.write_once(order, guard.as_mut()).await;
+        let mut wrote = self.write_once(order, guard.as_mut(), alone).await;
+        if matches!(&wrote, Err(error) if !error.is_conflict())
+            && self.core.change(|state, _| state.books.is_newest(order))
+        {
+            wrote = self.write_once(order, guard.as_mut(), alone).await;
         }
         (wrote, guard)
     }
@@ -476,11 +482,32 @@ impl Worker {
         }
     }
 
+    /// What the store holds, before a further try: the ones before may have been made. Whoever cannot see that must not write.
+    /// A store that nobody else writes is another matter, as long as it answers: what it holds may be what it cannot read.
+    async fn look(
+        &self,
+        guard: Option<&mut Box<dyn StoreGuard>>,
+        alone: bool,
+    ) -> Result<Option<Tokens>, StoreError> {
+        match self.read(guard).await {
+            Err(error) if alone && !is_late(&error) => Ok(None),
+            looked => looked,
+        }
+    }
+
     async fn write_once(
         &self,
         order: &Order,
         mut guard: Option<&mut Box<dyn StoreGuard>>,
+        alone: bool,
     ) -> Result<(), StoreError> {
+        if self.core.change(|state, _| state.books.begins(order))
+            && let Some(there) = self.look(guard.as_deref_mut(), alone).await?
+            && self.core.change(|state, _| state.books.is_done(order, &there))
+        {
+            // What another process has made of it since, the next flight adopts.
+            return Ok(());
+        }
         if self.core.change(|state, _| state.books.is_unread())
             && let Ok(Some(there)) = self.read(guard.as_deref_mut()).await
         {
@@ -489,14 +516,6 @@ impl Worker {
                     after.revoke(Arc::new(there));
                 }
             });
-        }
-        if let Content::Pair(pair) = &order.content
-            && self.core.change(|state, _| state.books.begins(order))
-            && let Ok(Some(there)) = self.read(guard.as_deref_mut()).await
-            && self.core.change(|state, _| state.books.was_made(&there, pair))
-        {
-            // The write that failed was made. What another process has made of it since, the next flight adopts.
-            return Ok(());
         }
         if let Content::NothingFor(pair) = &order.content {
             let there = self.read(guard.as_deref_mut()).await?;
@@ -535,6 +554,11 @@ impl Drop for Worker {
         let why = Arc::new(StoreError::new(Dropped));
         self.core.change(|state, after| after.tell(state.books.abandoned(&why)));
     }
+}
+
+fn is_late(error: &StoreError) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+    matches!(cause, Some(NoAnswer::TimedOut))
 }
 
 /// A store's failure that several share.

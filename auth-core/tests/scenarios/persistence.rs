@@ -1,5 +1,7 @@
 //! Persistence: what the store holds and when, and other processes that share it.
 
+mod made_after_all;
+
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::Context;

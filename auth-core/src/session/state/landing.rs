@@ -148,6 +148,9 @@ impl State {
         self.books.found(Some(Arc::clone(&candidate.tokens)));
         self.overtake_lapsed(flight);
         let Phase::Active(active) = &mut self.phase else { return Some(Landing::Over) };
+        if active.pair.refresh_token() != candidate.tokens.refresh_token() {
+            self.books.exchanged(&active.pair);
+        }
         active.hold_pair(&candidate);
         let same =
             active.rejected && candidate.tokens.access_token() == active.snapshot.tokens.access_token();

@@ -1,0 +1,240 @@
+//! Writes that were made, though the store said that they had failed; and pairs that come back late.
+
+use auth_core::StoreError;
+use auth_testkit::{HeldCall, Op, ScriptedStore, numbered};
+
+use super::{Neighbour, STORE_CALL, rotate, steps};
+use crate::world::{World, status};
+
+/// A world on a store with a lock.
+fn shared() -> (World, ScriptedStore) {
+    let (store, handle) = ScriptedStore::new();
+    handle.lockable();
+    (World::on(store.clone(), handle, |session| session, |client| client), store)
+}
+
+/// The save that is under way is made, and said to have failed.
+fn lies(world: &World, save: HeldCall) {
+    world.store.put(save.tokens().cloned());
+    save.fail(StoreError::new("the answer was lost"));
+    world.settle();
+}
+
+/// Another process refreshes what the store holds, under its lock, to the pair of this number.
+fn refresh_elsewhere(world: &World, store: &ScriptedStore, n: u64) {
+    let other = Neighbour::new(&world.runtime, store.clone());
+    let request = other.get("/other");
+    other.api_answers(401);
+    other.refresher.try_next().expect("a refresh elsewhere").answer(numbered(n));
+    world.settle();
+    assert_eq!(other.api_answers(200), format!("T{n}"));
+    assert_eq!(status(&request), 200);
+    assert_eq!(world.stored(), Some(format!("T{n}")));
+}
+
+/// A sign-in whose save was made, and said to have failed, in an outage in which nothing can be read either. Then another process
+/// refreshes it: the store holds T1 and R1, and this session has T0 and R0.
+fn made_and_refreshed_elsewhere() -> World {
+    let (world, store) = shared();
+    world.store.hold(Op::Save);
+    let signed_in = world.runtime.start(world.session.sign_in(numbered(0)));
+    world.settle();
+    world.store.fail_always(Op::Load, true);
+    lies(&world, world.store.try_next_held().unwrap());
+    assert!(signed_in.take().expect("it was tried twice").is_err());
+    assert!(world.store.try_next_held().is_none(), "who cannot look does not write");
+    world.store.fail_always(Op::Load, false);
+    world.store.release_holds();
+    assert!(!world.store.is_locked());
+    refresh_elsewhere(&world, &store, 1);
+    world
+}
+
+/// The next request gets what the other process has made of it; R0 is not presented.
+#[track_caller]
+fn adopts(world: &World, token: &str) {
+    let waiting = world.rejected("/notes");
+    assert_eq!(world.api_answers(200).as_deref(), Some(token));
+    assert_eq!(status(&waiting), 200);
+    assert_eq!(world.stored().as_deref(), Some(token));
+}
+
+/// K2, K9, invariant 2: what another process has made of a sign-in whose save was made after all is adopted.
+#[test]
+fn what_was_made_of_it_elsewhere_is_adopted() {
+    let world = made_and_refreshed_elsewhere();
+
+    adopts(&world, "T1");
+
+    assert_eq!(world.refresher.calls(), 0);
+}
+
+/// K2, K9, invariant 2: where the store cannot be looked at before the further try, nothing is written: a look that fails is a try
+/// that failed.
+#[test]
+fn who_cannot_look_does_not_write() {
+    let world = made_and_refreshed_elsewhere();
+    world.store.fail_next(Op::Load, 1);
+
+    adopts(&world, "T1");
+
+    assert_eq!(world.refresher.calls(), 0);
+}
+
+/// K2, K9, invariant 2: an outage that ends between the write before the flight's load and that load: what that finds is no less
+/// the sign-in's own.
+#[test]
+fn an_outage_that_ends_within_the_flight_presents_nothing_spent() {
+    let world = made_and_refreshed_elsewhere();
+    world.store.fail_next(Op::Load, 2);
+    world.store.fail_next(Op::Save, 2);
+
+    adopts(&world, "T1");
+
+    assert_eq!(world.refresher.calls(), 0);
+}
+
+/// K2, K9, invariant 2: the same of the pair that a sign-in was refreshed to before anything of it was saved.
+#[test]
+fn a_refreshed_sign_in_is_looked_for_as_well() {
+    let (world, store) = shared();
+    world.store.fail_always(Op::Save, true);
+    assert!(world.runtime.block_on(world.session.sign_in(numbered(0))).is_err());
+    let waiting = world.rejected("/notes");
+    world.store.fail_always(Op::Save, false);
+    world.store.hold(Op::Save);
+    world.refresh_answers(numbered(1));
+    world.store.fail_next(Op::Load, 1);
+    lies(&world, world.store.try_next_held().expect("the new pair is saved"));
+    world.store.release_holds();
+    assert_eq!(world.api_answers(200).as_deref(), Some("T1"));
+    assert_eq!(status(&waiting), 200);
+    refresh_elsewhere(&world, &store, 2);
+
+    adopts(&world, "T2");
+
+    assert_eq!(world.refresher.presented(), ["R0"]);
+}
+
+/// K2: a store that nobody else writes is written even where it cannot be read: what it holds may be no pair at all.
+#[test]
+fn a_store_of_ones_own_is_written_unread() {
+    let world = World::new();
+    world.store.fail_next(Op::Save, 1);
+    world.store.fail_always(Op::Load, true);
+
+    world.runtime.block_on(world.session.sign_in(numbered(0))).unwrap();
+
+    assert_eq!(world.stored().as_deref(), Some("T0"));
+}
+
+/// K14, I3: but one that does not answer at all is not asked twice for each try: the refresher keeps half of the flight's time.
+#[test]
+fn a_store_that_hangs_leaves_the_refresher_its_time() {
+    let world = World::new();
+    world.store.hold(Op::Load);
+    world.store.hold(Op::Save);
+    let signed_in = world.runtime.start(world.session.sign_in(numbered(0)));
+    world.pass(STORE_CALL * 3);
+    assert!(signed_in.take().unwrap().is_err());
+    let _waiting = world.rejected("/notes");
+
+    world.pass(STORE_CALL * 3);
+
+    assert_eq!(world.refresher.presented(), ["R0"]);
+}
+
+/// K2, H4: a sign-in that came after a sign-out which could not be read for: what another process has made of it is nobody's to revoke.
+#[test]
+fn a_live_rotation_is_not_offered_for_revocation() {
+    let world = World::new();
+    world.store.hold(Op::Save);
+    world.store.fail_always(Op::Load, true);
+    drop(world.session.sign_out());
+    let signed_in = world.runtime.start(world.session.sign_in(numbered(0)));
+    world.settle();
+    let save = world.store.try_next_held().unwrap();
+    world.store.put(save.tokens().cloned());
+    world.store.put_rotated(numbered(1));
+    world.store.fail_always(Op::Load, false);
+
+    save.fail(StoreError::new("the answer was lost"));
+    world.store.release_holds();
+    world.settle();
+
+    assert!(signed_in.take().unwrap().is_ok());
+    assert!(world.refresher.revoked().is_empty());
+    assert_eq!(world.stored().as_deref(), Some("T1"));
+}
+
+/// K7, H4: a sign-out whose clear was made, and said to have failed, is not made again over another process's sign-in.
+#[test]
+fn a_clear_that_was_made_does_not_wipe_who_came_then() {
+    let (world, _store) = shared();
+    world.sign_in(numbered(0));
+    world.store.hold(Op::Clear);
+    let out = world.runtime.start(world.session.sign_out());
+    world.settle();
+    let clear = world.store.try_next_held().unwrap();
+    world.store.put_as_other_sign_in(numbered(7));
+
+    clear.fail(StoreError::new("the answer was lost"));
+    world.store.release_holds();
+    world.settle();
+
+    assert!(out.take().unwrap().is_ok());
+    assert_eq!(world.stored().as_deref(), Some("T7"));
+}
+
+/// K7, H4: its own pair is cleared as often as it takes.
+#[test]
+fn a_clear_that_was_not_made_is_made_again() {
+    let (world, _store) = shared();
+    world.sign_in(numbered(0));
+    world.store.fail_next(Op::Clear, 1);
+
+    world.runtime.block_on(world.session.sign_out()).unwrap();
+
+    assert!(world.store.content().is_none());
+}
+
+/// K2, G1, invariant 4: a sign-in's save that failed is not made again once somebody has signed out.
+#[test]
+fn what_a_sign_out_has_overtaken_is_not_written_any_more() {
+    let (world, _store) = shared();
+    world.store.hold(Op::Save);
+    let _signed_in = world.runtime.start(world.session.sign_in(numbered(0)));
+    world.settle();
+    let save = world.store.try_next_held().unwrap();
+    let out = world.runtime.start(world.session.sign_out());
+    world.settle();
+
+    save.fail(StoreError::new("full"));
+    world.store.fail_next(Op::Clear, 2);
+    world.store.release_holds();
+    world.settle();
+
+    assert!(out.take().unwrap().is_err());
+    assert!(world.store.content().is_none(), "{:?}", steps(&world));
+}
+
+/// K9, invariant 2: a pair of its own that another process has exchanged comes back late. It is as spent as one that was exchanged here.
+#[test]
+fn a_pair_that_was_exchanged_elsewhere_is_not_adopted_again() {
+    for rotated in [false, true] {
+        let world = World::signed_in();
+        let first = world.store.content();
+        world.store.put_rotated(numbered(1));
+        adopts(&world, "T1");
+        if rotated {
+            rotate(&world, 2);
+        }
+        world.store.put(first);
+
+        let _waiting = world.rejected("/notes");
+
+        let presented: &[&str] = if rotated { &["R1", "R2"] } else { &["R1"] };
+        assert_eq!(world.refresher.presented(), presented);
+        assert_eq!(world.stored().as_deref(), Some(if rotated { "T2" } else { "T1" }));
+    }
+}
