@@ -40,6 +40,7 @@ fn a_pair_with_a_refresh_token_that_was_exchanged_here_is_overwritten_and_not_ad
 
     let order = books.due().expect("ours is written again");
     assert!(matches!(&order.content, Content::Pair(ours) if ours.same_pair(&pair("1", 1))));
+    assert_eq!(order.origin, Origin::Flight, "it gives way to what is newer still");
     assert!(
         books.knows(Some(&late), &pair("1", 1)),
         "a write under a lock of its own gives way to what it does not know"
@@ -63,7 +64,9 @@ fn a_pair_that_comes_several_rotations_late_is_overwritten_as_well() {
         "of another sign-in it is another token"
     );
     books.exchanged(&pair("last", 1));
-    assert_eq!(books.read(Some(&pair("2", 1))), Reading::SaveFirst);
+    for late in ["2", "last"] {
+        assert_eq!(books.read(Some(&pair(late, 1))), Reading::SaveFirst, "{late}");
+    }
     assert_eq!(books.read(Some(&pair("elsewhere", 1))), Reading::Rotated);
     assert_eq!(books.spent.len(), SPENT);
 }
@@ -183,4 +186,24 @@ fn whoever_waits_for_what_was_replaced_from_the_store_is_told() {
 
     assert!(books.due().is_none());
     assert!(matches!(waiting.try_recv(), Ok(Some(Ok(())))));
+}
+
+#[test]
+fn a_further_try_is_done_where_it_was_made_or_has_come_to_nothing() {
+    let mut books = written(&pair("0", 1));
+    books.exchanged(&pair("spent", 1));
+    let done = |content, found: &Tokens| {
+        books.is_done(&Order { number: books.number, content, origin: Origin::Identity }, found)
+    };
+    let save = || Content::Pair(pair("0", 1));
+    let nameless = Tokens::new("T0").unwrap().with_refresh_token("R0");
+
+    assert!(done(save(), &pair("0", 1)));
+    assert!(done(save(), &nameless), "a store may lose the id");
+    assert!(done(save(), &pair("1", 1)), "another process got it with that");
+    assert!(!done(save(), &pair("spent", 1)));
+    assert!(!done(save(), &pair("1", 2)));
+    assert!(done(Content::Nothing, &pair("1", 2)), "who has come since is not signed out");
+    assert!(!done(Content::Nothing, &pair("1", 1)));
+    assert!(!done(Content::NothingFor(pair("0", 1)), &pair("1", 2)), "that looks for itself");
 }
