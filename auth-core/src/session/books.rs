@@ -289,13 +289,9 @@ impl Books {
             Content::Pair(tokens) => Some(tokens),
             Content::Nothing | Content::NothingFor(_) => None,
         };
-        if self.is_identity_unsaved() {
-            let begun = self.begun == self.number;
-            let made = begun && loaded.zip(memory).is_some_and(|(there, pair)| self.was_made(there, pair));
-            if !made {
-                return Reading::SaveFirst;
-            }
-            self.written = self.number;
+        let was_made = |(there, pair): (&Tokens, &Arc<Tokens>)| self.was_made(there, pair);
+        if self.is_identity_unsaved() && !loaded.zip(memory).is_some_and(was_made) {
+            return Reading::SaveFirst;
         }
         if same(loaded, memory.map(|tokens| &**tokens)) {
             self.base = memory.cloned();

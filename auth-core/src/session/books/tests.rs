@@ -64,7 +64,7 @@ fn a_pair_that_comes_several_rotations_late_is_overwritten_as_well() {
         "of another sign-in it is another token"
     );
     books.exchanged(&pair("last", 1));
-    for late in ["2", "last"] {
+    for late in ["2", &(SPENT - 1).to_string(), "last"] {
         assert_eq!(books.read(Some(&pair(late, 1))), Reading::SaveFirst, "{late}");
     }
     assert_eq!(books.read(Some(&pair("elsewhere", 1))), Reading::Rotated);

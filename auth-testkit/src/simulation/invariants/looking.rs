@@ -107,6 +107,10 @@ impl Session {
     fn turns(&mut self, state: SessionState) {
         let ended = matches!(state, SessionState::Ended(_));
         self.dead = ended.then_some(self.found);
+        if state == SessionState::Active && self.identity.is_none() {
+            // It was read in the store, which is told later: by then others may have been found there.
+            self.identity = self.found.map(|pair| pair.access.sign_in);
+        }
         self.busy = state == SessionState::Refreshing;
     }
 
@@ -263,7 +267,8 @@ impl Invariant for LooksFirst {
             }
             // Of what is found while it refreshes it may follow another sign-in still.
             What::Told(Event::Loaded { signed_in: true }) if !session.busy => {
-                session.identity = session.found.map(|pair| pair.access.sign_in);
+                let found = session.found.map(|pair| pair.access.sign_in);
+                session.identity = session.identity.or(found);
             }
             What::Told(Event::IdentityChanged { .. }) if session.follows_itself(moment.at) => {
                 return Err("another sign-in was followed that was none".to_owned());

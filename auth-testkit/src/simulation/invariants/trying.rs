@@ -9,7 +9,7 @@ use auth_core::{EndReason, Event, SessionState};
 use super::Invariant;
 use super::known::STEP;
 use crate::simulation::plan::{Plan, SessionPlan};
-use crate::simulation::record::{Moment, StoreOp, StoreOutcome, Token, What};
+use crate::simulation::record::{Moment, Pair, StoreOp, StoreOutcome, Token, What};
 
 /// A write that fails is made once more before it is told as failed; one of a sign-in or a sign-out is made without the lock
 /// where that cannot be had. When a session ends, the store is cleared of it. Where a pair must be saved to be used, one that
@@ -27,6 +27,8 @@ struct Session {
     again: Option<Duration>,
     /// What the last write was of.
     wrote: Option<Token>,
+    /// A look at the store has failed, which may have been a try: from then on nobody can count them, until one succeeds.
+    uncounted: bool,
     /// It has ended, and the store has not been turned to since.
     ended: bool,
     /// A sign-in or a sign-out has not been tried yet; and it was not to be had.
@@ -46,11 +48,19 @@ impl Tries {
 }
 
 impl Session {
-    fn write(&mut self, outcome: StoreOutcome, at: Duration) {
-        // The second failure is the last.
+    fn write(&mut self, pair: Pair, outcome: StoreOutcome, at: Duration) {
         let failed = matches!(outcome, StoreOutcome::Failed | StoreOutcome::Dropped);
-        self.failed = failed && !self.failed;
+        self.uncounted &= failed;
+        // The second failure of one pair is the last.
+        let second = self.failed && self.wrote == Some(pair.access);
+        self.failed = failed && !second && !self.uncounted;
         self.again = self.failed.then_some(at);
+        self.wrote = Some(pair.access);
+    }
+
+    /// What was to be tried again has been overtaken.
+    fn overtaken(&mut self) {
+        (self.failed, self.again) = (false, None);
     }
 
     fn told(&mut self, event: &Event, rules: &SessionPlan) -> Result<(), String> {
@@ -84,6 +94,7 @@ impl Invariant for Tries {
             What::Killed => drop(self.sessions.remove(&moment.process)),
             What::SignIn { .. } | What::SignOut => {
                 (session.due, session.asked, session.unlocked) = (true, false, false);
+                session.overtaken();
                 session.granted = None;
                 if let What::SignIn { token } = moment.what {
                     session.signed_in = Some(token);
@@ -110,11 +121,15 @@ impl Invariant for Tries {
                 session.unlocked = session.asked && !matches!(outcome, StoreOutcome::Done(_));
             }
             What::StoreEnded { op: StoreOp::Save { pair }, outcome, .. } => {
-                session.write(*outcome, moment.at);
-                session.wrote = Some(pair.access);
+                session.write(*pair, *outcome, moment.at);
                 if matches!(outcome, StoreOutcome::Done(_)) {
                     session.saved = Some(pair.access);
                 }
+            }
+            What::StoreEnded { op: StoreOp::Load, outcome, .. }
+                if !matches!(outcome, StoreOutcome::Done(_)) =>
+            {
+                session.uncounted = true;
             }
             What::StoreEnded { op: StoreOp::Load, outcome: StoreOutcome::Done(Some(found)), .. } => {
                 session.saved = Some(found.access);

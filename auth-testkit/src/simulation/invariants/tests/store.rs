@@ -136,6 +136,14 @@ fn a_write_that_failed_is_made_once_more() {
     assert!(!breaks(made(3).add(What::SignOut)));
     assert!(breaks(next(made(3)).add(What::SignOut)));
     assert!(!breaks(next(made(1)).add(What::SignOut)), "that was the second try");
+    let blind = failed().began(2, StoreOp::Load, false).ended(2, StoreOp::Load, StoreOutcome::Failed).at(500);
+    assert!(!breaks(next(blind).add(What::SignOut)), "the look may have been a try");
+    let out = failed().add(What::SignOut);
+    assert!(!breaks(out.clone().at(500).told(Event::Saved)), "it is nobody's any more");
+    let other = StoreOp::Save { pair: pair(5, 6) };
+    let signed_in = out.add(What::SignIn { token: token(3) }).ended(2, save(), StoreOutcome::Failed);
+    let first = signed_in.began(3, other, false).ended(3, other, StoreOutcome::Failed);
+    assert!(breaks(first.at(500).told(Event::Saved)), "of another pair it is the first");
 }
 
 #[test]
@@ -249,6 +257,15 @@ fn nobody_follows_the_sign_in_that_it_has() {
 
     assert!(follows(None));
     assert!(!follows(Some(7)));
+    let late = |other| {
+        let there = Pair { access: Token { number: 7, sign_in: other }, refresh: None };
+        let story = Story::new().add(What::Built).found(Some(1)).add(What::State(SessionState::Active));
+        let story = story.at(500).ended(2, StoreOp::Load, StoreOutcome::Done(Some(there)));
+        let told = story.told(Event::Loaded { signed_in: true });
+        told.told(Event::IdentityChanged { epoch: 1 }).breaks(looking::LooksFirst::new)
+    };
+    assert!(!late(2), "what was read first is told when another has been found there");
+    assert!(late(1));
 }
 
 #[test]
