@@ -1,9 +1,9 @@
 //! Writes that were made, though the store said that they had failed; and pairs that come back late.
 
-use auth_core::StoreError;
+use auth_core::{StoreError, Tokens};
 use auth_testkit::{HeldCall, Op, ScriptedStore, numbered};
 
-use super::{Neighbour, STORE_CALL, rotate, steps};
+use super::{Neighbour, STORE_CALL, rotate, steps, steps_since};
 use crate::world::{World, status};
 
 /// A world on a store with a lock.
@@ -63,10 +63,16 @@ fn adopts(world: &World, token: &str) {
 #[test]
 fn what_was_made_of_it_elsewhere_is_adopted() {
     let world = made_and_refreshed_elsewhere();
+    let before = world.store.log().len();
 
     adopts(&world, "T1");
 
     assert_eq!(world.refresher.calls(), 0);
+    let steps = steps_since(&world, before);
+    assert!(
+        steps.iter().all(|step| !step.starts_with("load")),
+        "each look is made under the lock: {steps:?}"
+    );
 }
 
 /// K2, K9, invariant 2: where the store cannot be looked at before the further try, nothing is written: a look that fails is a try
@@ -237,4 +243,17 @@ fn a_pair_that_was_exchanged_elsewhere_is_not_adopted_again() {
         assert_eq!(world.refresher.presented(), presented);
         assert_eq!(world.stored().as_deref(), Some(if rotated { "T2" } else { "T1" }));
     }
+}
+
+/// J1, K9: where the refresh token stays as it is, nothing is spent when another process's pair is adopted.
+#[test]
+fn a_refresh_token_that_stays_is_not_spent() {
+    let world = World::signed_in();
+
+    for token in ["T1", "T2"] {
+        world.store.put_rotated(Tokens::new(token).unwrap().with_refresh_token("R0"));
+        adopts(&world, token);
+    }
+
+    assert_eq!(world.refresher.calls(), 0);
 }
