@@ -27,6 +27,8 @@ pub(super) struct LooksFirst {
 #[derive(Default)]
 struct Session {
     disturbed: bool,
+    /// Whether somebody is signed in has been known before.
+    known: bool,
     /// A refresh is under way. What is told of one now is of the one before.
     busy: bool,
     flight: Flight,
@@ -107,10 +109,11 @@ impl Session {
     fn turns(&mut self, state: SessionState) {
         let ended = matches!(state, SessionState::Ended(_));
         self.dead = ended.then_some(self.found);
-        if state == SessionState::Active && self.identity.is_none() {
+        if state == SessionState::Active && !self.known && self.identity.is_none() {
             // It was read in the store, which is told later: by then others may have been found there.
             self.identity = self.found.map(|pair| pair.access.sign_in);
         }
+        self.known |= state != SessionState::Unknown;
         self.busy = state == SessionState::Refreshing;
     }
 
