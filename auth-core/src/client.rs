@@ -67,8 +67,8 @@ pub struct ClientBuilder<T> {
 
 impl<T: Transport> ClientBuilder<T> {
     /// An origin that the token may go to: `https://api.example.com`. May be called more than once. Requests elsewhere go
-    /// out bare and their responses are marked [`NotAttached`]. Where there is just one, relative URIs are resolved against
-    /// it.
+    /// out bare and their responses are marked [`NotAttached`]; so does everything where none is named. Where there is just one,
+    /// relative URIs are resolved against it.
     pub fn origin(mut self, origin: impl Into<String>) -> Self {
         self.origins.push(origin.into());
         self

@@ -143,7 +143,8 @@ impl Session {
     /// [`SignedOut`](ErrorKind::SignedOut). The pair is offered to [`Refresher::revoke`], or what a refresh under way makes of
     /// it; where the store has not been read yet, the pair that is there.
     ///
-    /// Awaiting the result waits for the store, in bounded time.
+    /// Awaiting the result waits for the store, in bounded time. An error of kind [`Store`](ErrorKind::Store) means that the store may
+    /// still hold the pair: a session that is made on it would be signed in again. Call it again then, until it succeeds.
     pub fn sign_out(&self) -> Written {
         let core = self.core();
         core.look_now();

@@ -21,7 +21,8 @@ const LONGEST_ERROR: usize = 64 * 1024;
 /// # Nonces
 ///
 /// A request that was refused with `use_dpop_nonce` (§8) is sent once more, with the nonce that came with the refusal: the server
-/// has not acted on it. Any other response is handed back as it came. Where a 400 or a 401 comes with a nonce, what it says is looked at
+/// has not acted on it. (Where its body can be had again; a one-shot stream's refusal is handed back.) Any other response is handed
+/// back as it came. Where a 400 or a 401 comes with a nonce, what it says is looked at
 /// before it is handed on, up to 64 KiB: so long the response waits for its body.
 ///
 /// # Errors
