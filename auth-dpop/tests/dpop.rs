@@ -5,8 +5,8 @@
 use std::time::{Duration, SystemTime};
 
 use auth_core::{
-    AuthClient, Bearer, Body, Challenge, ErrorKind, FinalUri, Observed, Scheme, Session, TokenHeader, Tokens,
-    Transport,
+    AuthClient, Bearer, Body, Challenge, ErrorKind, FinalUri, Observed, RefreshError, Scheme, Session,
+    TokenHeader, Tokens, Transport,
 };
 use auth_dpop::{Dpop, DpopKey, DpopTransport};
 use auth_testkit::{
@@ -430,8 +430,9 @@ fn a_request_that_cannot_be_signed_is_not_sent() {
 
     let error = block_on(login.send(Request::post("/token").body(Body::empty()).unwrap())).unwrap_err();
 
-    assert!(!error.is_maybe_sent());
+    assert!(error.is_unsendable() && !error.is_maybe_sent());
     assert_eq!(endpoint.calls(), 0);
+    assert!(RefreshError::from(error).is_misconfigured(), "asking again helps nobody");
 }
 
 /// L6: no part of the key nor of a token is in what these types print.

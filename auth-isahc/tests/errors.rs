@@ -61,7 +61,7 @@ fn a_server_that_speaks_no_tls_was_sent_nothing() {
 
     let error = sent(&transport(), plain("POST", &url, "text")).unwrap_err();
 
-    assert!(!error.is_maybe_sent() && !error.is_body(), "{error:?}");
+    assert!(!error.is_maybe_sent() && !error.is_unsendable() && !error.is_body(), "{error:?}");
 }
 
 #[test]
@@ -79,6 +79,7 @@ fn what_isahc_cannot_send_is_refused() {
     for request in requests {
         let error = sent(&transport(), request).unwrap_err();
         assert!(!error.is_maybe_sent() && !error.is_connect() && !error.is_timeout(), "{error:?}");
+        assert!(error.is_unsendable(), "{error:?}");
     }
     assert_eq!(server.stats().connections, 0);
 }

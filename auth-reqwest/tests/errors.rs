@@ -121,6 +121,8 @@ async fn a_request_that_cannot_be_sent_at_all_was_not() {
     for url in ["/relative", "ftp://files.example.com/a"] {
         let error = bounded(sent(plain(url))).await.unwrap_err();
         assert!(!error.is_maybe_sent() && !error.is_connect() && !error.is_timeout());
+        assert!(error.is_unsendable(), "{error:?}");
+        assert_eq!(auth_core::Error::from(error).advice(), auth_core::Advice::FixConfiguration);
     }
 }
 

@@ -116,7 +116,7 @@ fn without_a_runtime_it_says_so() {
 
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert!(cause.starts_with("no tokio runtime"), "{cause}");
-        assert!(!error.is_maybe_sent());
+        assert!(error.is_unsendable() && !error.is_maybe_sent());
         assert_eq!(server.stats().connections, 0);
     });
 }
