@@ -33,8 +33,8 @@ use crate::{Body, BoxError, Error, MaybeSend, MaybeSync};
 /// # Errors
 ///
 /// [`TransportError`] only where there is no response. It says whether the connection could not be made
-/// ([`connect`](TransportError::connect)), whether time ran out, whether the request may have been acted on
-/// ([`maybe_sent`](TransportError::maybe_sent)), and whether it is one that can never be sent
+/// ([`connect`](TransportError::connect)), whether time ran out, and whether the request may have been acted on
+/// ([`maybe_sent`](TransportError::maybe_sent)). Of a request that can never be sent it says that
 /// ([`unsendable`](TransportError::unsendable)).
 ///
 /// # Cancel safety

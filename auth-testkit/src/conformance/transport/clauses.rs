@@ -27,7 +27,7 @@ const FINAL_URI: &str =
     "The response carries FinalUri in its extensions; credentials never go to another origin.";
 const ABANDONS: &str = "Deadlines are the caller's: dropping the future abandons the request.";
 const GIVES_UP: &str = "Dropping the future gives up the request and everything it holds.";
-const CONNECTIONS: &str = "Connections. One whose response was read to its end may be used again.";
+const CONNECTIONS: &str = "Connections. One whose response was read to its end is used again.";
 const EXECUTORS: &str = "Executors. Its futures are polled by any executor, and from any thread.";
 const ERRORS: &str = "It says whether the connection could not be made (connect), whether time ran out, and whether \
                       the request may have been acted on (maybe_sent).";
