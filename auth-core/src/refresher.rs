@@ -313,9 +313,8 @@ impl std::error::Error for RefreshError {
 }
 
 impl From<TransportError> for RefreshError {
-    /// No response is never a rejection. Where the error does not say that nothing was sent (no
-    /// [`connect`](TransportError::connect) alone, no [`unsendable`](TransportError::unsendable)), the request may have been
-    /// acted on. One that cannot be sent is [`misconfigured`](Self::misconfigured).
+    /// No response is never a rejection. Unless the connection could not be made, the request may have been acted on. One that
+    /// can never be sent ([`unsendable`](TransportError::unsendable)) was not, and is [`misconfigured`](Self::misconfigured).
     fn from(error: TransportError) -> Self {
         match error.into_nested() {
             Ok(nested) => nested.into(),
