@@ -32,11 +32,16 @@ pub(crate) struct Books {
     identity: u64,
     /// Of the newest of which a write was begun: it may have been made, whatever was answered.
     begun: u64,
+    /// A sign-in's pair may be there of which nobody has said so: `base` does not name all that may be there of this session.
+    doubt: bool,
     /// What this session last loaded, saved, cleared or adopted there. Empty at first.
     base: Option<Arc<Tokens>>,
     /// The refresh tokens that this session exchanged last, the newest at the end: whoever writes one of them again is late.
     /// By their hashes: nobody needs the texts any more.
     spent: VecDeque<u64>,
+    /// Those that another process's pair has replaced. Which of the two is older nobody knows, until the server has taken the one that
+    /// came instead: then these are spent as well.
+    replaced: VecDeque<u64>,
     /// A sign-out did not know whom it signed out: the pair that is there was never read, and is nobody's now.
     unread: bool,
     last: Wrote,
@@ -95,8 +100,10 @@ impl Books {
             tried: 0,
             identity: 0,
             begun: 0,
+            doubt: false,
             base: None,
             spent: VecDeque::new(),
+            replaced: VecDeque::new(),
             unread: false,
             last: Ok(()),
             waiters: Vec::new(),
@@ -133,12 +140,18 @@ impl Books {
         std::mem::take(&mut self.unread)
     }
 
-    /// This pair's refresh token was exchanged for another.
+    /// This pair's refresh token was exchanged for another: it was live until now, and those that it had replaced were not.
     pub(crate) fn exchanged(&mut self, pair: &Tokens) {
-        if self.spent.len() == SPENT {
-            self.spent.pop_front();
+        let live = hash(pair);
+        for replaced in std::mem::take(&mut self.replaced).into_iter().filter(|replaced| *replaced != live) {
+            remember(&mut self.spent, replaced);
         }
-        self.spent.push_back(hash(pair));
+        remember(&mut self.spent, live);
+    }
+
+    /// Another process's pair came in place of this one.
+    pub(crate) fn replaced(&mut self, pair: &Tokens) {
+        remember(&mut self.replaced, hash(pair));
     }
 
     /// Whether this pair's refresh token is one that this session has exchanged.
@@ -149,6 +162,7 @@ impl Books {
     /// This content is there already: it was loaded.
     pub(crate) fn found(&mut self, loaded: Option<Arc<Tokens>>) {
         self.desired = loaded.clone().map_or(Content::Nothing, Content::Pair);
+        self.doubt = false;
         self.origin = Origin::Store;
         self.written = self.number;
         self.tried = self.number;
@@ -182,9 +196,20 @@ impl Books {
     }
 
     /// A write begins. Whether there was one of this very content before, which may have been made: those that overrule the store
-    /// have to look then.
+    /// have to look then, where what they find can tell.
     pub(crate) fn begins(&mut self, order: &Order) -> bool {
-        order.origin == Origin::Identity && std::mem::replace(&mut self.begun, order.number) == order.number
+        if order.origin != Origin::Identity {
+            return false;
+        }
+        let again = std::mem::replace(&mut self.begun, order.number) == order.number;
+        match order.content {
+            Content::Pair(_) => {
+                self.doubt = true;
+                again
+            }
+            Content::Nothing => again && !self.doubt,
+            Content::NothingFor(_) => false,
+        }
     }
 
     /// Whether this is still what the store should hold.
@@ -197,9 +222,7 @@ impl Books {
     pub(crate) fn is_done(&self, order: &Order, loaded: &Tokens) -> bool {
         match &order.content {
             Content::Pair(pair) => self.was_made(loaded, pair),
-            Content::Nothing => {
-                self.base.as_ref().is_some_and(|base| base.sign_in_id() != loaded.sign_in_id())
-            }
+            Content::Nothing => self.base.as_ref().is_some_and(|base| is_anothers(base, loaded)),
             Content::NothingFor(_) => false,
         }
     }
@@ -207,7 +230,9 @@ impl Books {
     /// Whether the store holds this pair, or one that another process got with it: of the same sign-in, and not exchanged here.
     fn was_made(&self, loaded: &Tokens, pair: &Tokens) -> bool {
         let same_sign_in = loaded.sign_in_id().is_some() && loaded.sign_in_id() == pair.sign_in_id();
-        loaded.same_pair(pair) || (same_sign_in && !self.is_spent(loaded))
+        // Of two with one refresh token the older may be there. Written over, it costs a refresh, and no token.
+        let rotated = loaded.refresh_token() != pair.refresh_token() && !self.is_spent(loaded);
+        loaded.same_pair(pair) || (same_sign_in && rotated)
     }
 
     /// Wants the newest content tried again.
@@ -222,7 +247,7 @@ impl Books {
     pub(crate) fn answered(&mut self, order: &Order, wrote: Wrote) -> (Told, Wrote) {
         self.tried = self.tried.max(order.number);
         if wrote.is_ok() {
-            self.unread = false;
+            (self.unread, self.doubt) = (false, false);
             self.written = self.written.max(order.number);
             match &order.content {
                 Content::Pair(tokens) => self.base = Some(Arc::clone(tokens)),
@@ -295,6 +320,7 @@ impl Books {
         }
         if same(loaded, memory.map(|tokens| &**tokens)) {
             self.base = memory.cloned();
+            self.doubt = false;
             self.written = self.number;
             return Reading::Ours;
         }
@@ -315,6 +341,21 @@ impl Books {
             (Some(_), _) => Reading::OtherSignIn,
         }
     }
+}
+
+/// The newest at the end; the oldest makes room.
+fn remember(hashes: &mut VecDeque<u64>, newest: u64) {
+    if hashes.len() == SPENT {
+        hashes.pop_front();
+    }
+    hashes.push_back(newest);
+}
+
+/// Whether this is surely somebody else's than the pair that was there: a store may lose the id, and two may sign in with one pair.
+fn is_anothers(base: &Tokens, loaded: &Tokens) -> bool {
+    let ids = base.sign_in_id().zip(loaded.sign_in_id());
+    let secrets = |pair: &Tokens| (pair.access_token().clone(), pair.refresh_token().cloned());
+    ids.is_some_and(|(one, other)| one != other) && secrets(base) != secrets(loaded)
 }
 
 /// Of the refresh token, and of whose it is.

@@ -119,7 +119,7 @@ impl SessionBuilder {
     }
 
     /// One call of the store. Default: 5 s; a disk or a cache that takes longer is down. A refresh makes up to four (it reads, writes,
-    /// and writes again what failed), beside the lock.
+    /// looks, and writes again what failed), beside the lock; and where a sign-in could not be saved yet, as many again before it.
     pub fn store_timeout(mut self, one: Duration) -> Self {
         self.policy.store_call = one.min(LONGEST);
         self

@@ -408,7 +408,7 @@ impl Worker {
                 self.release(guard).await;
             }
             let mut regained = None;
-            if order.origin == Origin::Identity {
+            if order.origin == Origin::Identity && self.is_wanted(&order) {
                 (wrote, regained) = self.write_with(&order, None).await;
             }
             match regained {
@@ -431,8 +431,19 @@ impl Worker {
                 Ok(()) => Event::Saved,
                 Err(error) => Event::SaveFailed { error: store_error(error) },
             });
-            after.tell(state.books.answered(order, wrote));
+            // What has been overtaken is answered by what overtook it.
+            if wrote.is_ok() || state.books.is_newest(order) {
+                after.tell(state.books.answered(order, wrote));
+            } else {
+                after.tell((Vec::new(), wrote));
+            }
         });
+    }
+
+    /// Whether one more try is worth it: of a pair, as long as nothing newer is wanted in its place.
+    fn is_wanted(&self, order: &Order) -> bool {
+        !matches!(order.content, Content::Pair(_))
+            || self.core.change(|state, _| state.books.is_newest(order))
     }
 
     /// Writes under this guard, or under one of its own. Gives back the guard it ends with.
@@ -464,9 +475,7 @@ impl Worker {
             },
         };
         let mut wrote = self.write_once(order, guard.as_mut(), alone).await;
-        if matches!(&wrote, Err(error) if !error.is_conflict())
-            && self.core.change(|state, _| state.books.is_newest(order))
-        {
+        if matches!(&wrote, Err(error) if !error.is_conflict()) && self.is_wanted(order) {
             wrote = self.write_once(order, guard.as_mut(), alone).await;
         }
         (wrote, guard)
@@ -482,14 +491,17 @@ impl Worker {
         }
     }
 
-    /// What the store holds, before a further try: the ones before may have been made. Whoever cannot see that must not write.
-    /// A store that nobody else writes is another matter, as long as it answers: what it holds may be what it cannot read.
+    /// What the store holds, before a further try: the ones before may have been made. Whoever cannot see that must not write a pair
+    /// over it. A store that nobody else writes is another matter, as long as it answers: what it holds may be what it cannot read.
+    /// And a sign-out is made however little can be seen.
     async fn look(
         &self,
+        order: &Order,
         guard: Option<&mut Box<dyn StoreGuard>>,
         alone: bool,
     ) -> Result<Option<Tokens>, StoreError> {
         match self.read(guard).await {
+            Err(_) if matches!(order.content, Content::Nothing) => Ok(None),
             Err(error) if alone && !is_late(&error) => Ok(None),
             looked => looked,
         }
@@ -501,12 +513,15 @@ impl Worker {
         mut guard: Option<&mut Box<dyn StoreGuard>>,
         alone: bool,
     ) -> Result<(), StoreError> {
-        if self.core.change(|state, _| state.books.begins(order))
-            && let Some(there) = self.look(guard.as_deref_mut(), alone).await?
-            && self.core.change(|state, _| state.books.is_done(order, &there))
-        {
-            // What another process has made of it since, the next flight adopts.
-            return Ok(());
+        if self.core.change(|state, _| state.books.begins(order)) {
+            let there = self.look(order, guard.as_deref_mut(), alone).await?;
+            if there.is_some_and(|there| self.core.change(|state, _| state.books.is_done(order, &there))) {
+                // What another process has made of it since, the next flight adopts.
+                return Ok(());
+            }
+            if !self.is_wanted(order) {
+                return Err(StoreError::new("something newer is wanted there"));
+            }
         }
         if self.core.change(|state, _| state.books.is_unread())
             && let Ok(Some(there)) = self.read(guard.as_deref_mut()).await

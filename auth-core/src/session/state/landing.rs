@@ -149,7 +149,7 @@ impl State {
         self.overtake_lapsed(flight);
         let Phase::Active(active) = &mut self.phase else { return Some(Landing::Over) };
         if active.pair.refresh_token() != candidate.tokens.refresh_token() {
-            self.books.exchanged(&active.pair);
+            self.books.replaced(&active.pair);
         }
         active.hold_pair(&candidate);
         let same =

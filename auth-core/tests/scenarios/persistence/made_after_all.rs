@@ -1,6 +1,6 @@
 //! Writes that were made, though the store said that they had failed; and pairs that come back late.
 
-use auth_core::{StoreError, Tokens};
+use auth_core::{PersistFailure, StoreError, Tokens};
 use auth_testkit::{HeldCall, Op, ScriptedStore, numbered};
 
 use super::{Neighbour, STORE_CALL, rotate, steps, steps_since};
@@ -192,57 +192,201 @@ fn a_clear_that_was_made_does_not_wipe_who_came_then() {
     assert_eq!(world.stored().as_deref(), Some("T7"));
 }
 
-/// K7, H4: its own pair is cleared as often as it takes.
+/// H4, invariant 4: its own pair is cleared as often as it takes, under whatever id it lies there, and whether or not it can be seen.
 #[test]
 fn a_clear_that_was_not_made_is_made_again() {
-    let (world, _store) = shared();
-    world.sign_in(numbered(0));
-    world.store.fail_next(Op::Clear, 1);
+    let changes: [fn(&World); 5] = [
+        |_| (),
+        |world| world.store.put(Some(numbered(0))),
+        |world| world.store.put_as_other_sign_in(numbered(0)),
+        |world| world.store.fail_next(Op::Load, 1),
+        |world| world.store.hold(Op::Load),
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let (world, _store) = shared();
+        world.sign_in(numbered(0));
+        change(&world);
+        world.store.fail_next(Op::Clear, 1);
 
-    world.runtime.block_on(world.session.sign_out()).unwrap();
+        let out = world.runtime.start(world.session.sign_out());
+        world.pass(STORE_CALL);
 
-    assert!(world.store.content().is_none());
+        assert!(out.take().unwrap().is_ok(), "{number}");
+        assert!(world.store.content().is_none(), "{number}");
+    }
 }
 
-/// K2, G1, invariant 4: a sign-in's save that failed is not made again once somebody has signed out.
+/// H4, invariant 4: the sign-out of somebody whose save may have been made: what is there then is nobody else's.
 #[test]
-fn what_a_sign_out_has_overtaken_is_not_written_any_more() {
-    let (world, _store) = shared();
-    world.store.hold(Op::Save);
-    let _signed_in = world.runtime.start(world.session.sign_in(numbered(0)));
-    world.settle();
-    let save = world.store.try_next_held().unwrap();
-    let out = world.runtime.start(world.session.sign_out());
-    world.settle();
+fn a_sign_in_that_may_be_there_is_cleared() {
+    for overtaken in [true, false] {
+        let (world, _store) = shared();
+        world.sign_in(numbered(0));
+        world.store.hold(Op::Save);
+        let _signed_in = world.runtime.start(world.session.sign_in(numbered(5)));
+        world.settle();
+        let save = world.store.try_next_held().unwrap();
+        world.store.fail_next(Op::Load, 1);
+        let early = overtaken.then(|| world.runtime.start(world.session.sign_out()));
+        world.settle();
+        world.store.fail_next(Op::Clear, 1);
+        lies(&world, save);
+        let out = early.unwrap_or_else(|| world.runtime.start(world.session.sign_out()));
+        world.store.release_holds();
+        world.settle();
 
-    save.fail(StoreError::new("full"));
-    world.store.fail_next(Op::Clear, 2);
+        assert!(out.take().unwrap().is_ok());
+        assert!(world.store.content().is_none(), "{:?}", steps(&world));
+    }
+}
+
+/// H4: a clear is tried again whoever has signed in meanwhile: their save may fail.
+#[test]
+fn a_clear_that_was_overtaken_is_made_all_the_same() {
+    let (world, _store) = shared();
+    world.sign_in(numbered(0));
+    world.store.hold(Op::Clear);
+    let _out = world.runtime.start(world.session.sign_out());
+    world.settle();
+    let clear = world.store.try_next_held().unwrap();
+    let _signed_in = world.runtime.start(world.session.sign_in(numbered(5)));
+    world.settle();
+    world.store.fail_next(Op::Save, 2);
+
+    clear.fail(StoreError::new("the answer was lost"));
     world.store.release_holds();
     world.settle();
 
-    assert!(out.take().unwrap().is_err());
     assert!(world.store.content().is_none(), "{:?}", steps(&world));
 }
 
-/// K9, invariant 2: a pair of its own that another process has exchanged comes back late. It is as spent as one that was exchanged here.
+/// K2, K17, H4, invariant 4: a sign-in's save that failed is not made again once somebody has signed out: not after a failure, not
+/// after a conflict, and not where the sign-out comes during the look.
+#[test]
+fn what_a_sign_out_has_overtaken_is_not_written_any_more() {
+    for case in ["failed", "conflict", "looking"] {
+        let (world, _store) = shared();
+        world.store.hold(Op::Save);
+        let _signed_in = world.runtime.start(world.session.sign_in(numbered(0)));
+        world.settle();
+        let save = world.store.try_next_held().unwrap();
+        let failed = StoreError::new("full");
+        let out = if case == "looking" {
+            world.store.hold(Op::Load);
+            save.fail(failed);
+            world.settle();
+            world.runtime.start(world.session.sign_out())
+        } else {
+            let out = world.runtime.start(world.session.sign_out());
+            world.settle();
+            save.fail(if case == "conflict" { StoreError::conflict() } else { failed });
+            out
+        };
+        world.store.fail_next(Op::Clear, 2);
+        world.store.release_holds();
+        world.settle();
+
+        assert!(out.take().unwrap().is_err(), "{case}");
+        assert!(world.store.content().is_none(), "{case}: {:?}", steps(&world));
+    }
+}
+
+/// K2: who was overtaken by another sign-in is told what came of that.
+#[test]
+fn what_another_sign_in_has_overtaken_is_answered_with_it() {
+    let (world, _store) = shared();
+    world.store.hold(Op::Save);
+    let first = world.runtime.start(world.session.sign_in(numbered(0)));
+    world.settle();
+    let save = world.store.try_next_held().unwrap();
+    let second = world.runtime.start(world.session.sign_in(numbered(5)));
+    world.settle();
+
+    save.fail(StoreError::new("the answer was lost"));
+    world.store.release_holds();
+    world.settle();
+
+    assert!(first.take().unwrap().is_ok() && second.take().unwrap().is_ok());
+    assert_eq!(world.stored().as_deref(), Some("T5"));
+}
+
+/// J1, K2: where the refresh token stays, the pair before the refresh is not taken for the one after it.
+#[test]
+fn an_older_pair_with_the_same_refresh_token_is_saved_over() {
+    let stays = |n| Tokens::new(format!("T{n}")).unwrap().with_refresh_token("R");
+    for policy in [PersistFailure::Continue, PersistFailure::Fail] {
+        let (store, handle) = ScriptedStore::new();
+        handle.lockable();
+        let world = World::on(store, handle, |session| session.persist_failure(policy), |client| client);
+        world.store.fail_always(Op::Save, true);
+        assert!(world.runtime.block_on(world.session.sign_in(stays(0))).is_err());
+        world.store.fail_always(Op::Save, false);
+        world.store.hold(Op::Save);
+        let waiting = world.rejected("/notes");
+        for _ in 0..3 {
+            world.store.try_next_held().unwrap().fail(StoreError::new("down"));
+            world.settle();
+        }
+        lies(&world, world.store.try_next_held().unwrap());
+        world.refresh_answers(stays(1));
+        world.store.try_next_held().unwrap().fail(StoreError::new("down"));
+        world.store.release_holds();
+        world.settle();
+
+        assert_eq!(world.stored().as_deref(), Some("T1"));
+        assert_eq!(world.api_answers(200).as_deref(), Some("T1"));
+        assert_eq!(status(&waiting), 200);
+    }
+}
+
+/// K9, invariant 2: a pair of its own that another process has exchanged comes back late, when what it was exchanged for has
+/// proved to be live. It is as spent as one that was exchanged here.
 #[test]
 fn a_pair_that_was_exchanged_elsewhere_is_not_adopted_again() {
-    for rotated in [false, true] {
-        let world = World::signed_in();
-        let first = world.store.content();
-        world.store.put_rotated(numbered(1));
-        adopts(&world, "T1");
-        if rotated {
-            rotate(&world, 2);
-        }
-        world.store.put(first);
+    let world = World::signed_in();
+    let first = world.store.content();
+    world.store.put_rotated(numbered(1));
+    adopts(&world, "T1");
+    rotate(&world, 2);
+    world.store.put(first);
 
-        let _waiting = world.rejected("/notes");
+    let _waiting = world.rejected("/notes");
 
-        let presented: &[&str] = if rotated { &["R1", "R2"] } else { &["R1"] };
-        assert_eq!(world.refresher.presented(), presented);
-        assert_eq!(world.stored().as_deref(), Some(if rotated { "T2" } else { "T1" }));
+    assert_eq!(world.refresher.presented(), ["R1", "R2"]);
+    assert_eq!(world.stored().as_deref(), Some("T2"));
+}
+
+/// K9: until then nobody can say which of the two is older. What came late may have been adopted, and what comes back then may be
+/// the live pair: it is not overwritten.
+#[test]
+fn a_live_pair_that_was_adopted_over_is_adopted_again() {
+    let (world, store) = shared();
+    world.sign_in(numbered(0));
+    refresh_elsewhere(&world, &store, 1);
+    let late = world.store.content();
+    refresh_elsewhere(&world, &store, 2);
+    let live = world.store.content();
+    adopts(&world, "T2");
+    world.store.put(late);
+    adopts(&world, "T1");
+    world.store.put(live);
+
+    adopts(&world, "T2");
+
+    assert_eq!(world.refresher.calls(), 0);
+}
+
+/// J2, K9: a server may give an old refresh token once more, to another process as well.
+#[test]
+fn a_refresh_token_that_is_given_again_elsewhere_is_adopted() {
+    let world = World::signed_in();
+
+    for (token, refresh_token) in [("T1", "R1"), ("T2", "R0")] {
+        world.store.put_rotated(Tokens::new(token).unwrap().with_refresh_token(refresh_token));
+        adopts(&world, token);
     }
+
+    assert_eq!(world.refresher.calls(), 0);
 }
 
 /// J1, K9: where the refresh token stays as it is, nothing is spent when another process's pair is adopted.
