@@ -36,7 +36,8 @@ pub(crate) struct Books {
     doubt: bool,
     /// What this session last loaded, saved, cleared or adopted there. Empty at first.
     base: Option<Arc<Tokens>>,
-    /// The refresh tokens that this session exchanged last, the newest at the end: whoever writes one of them again is late.
+    /// The refresh tokens that this session exchanged last, the newest at the end: whoever writes one of them again is late. Where a
+    /// refresh token stays, the access tokens that were got with it.
     /// By their hashes: nobody needs the texts any more.
     spent: VecDeque<u64>,
     /// Those that another process's pair has replaced. Which of the two is older nobody knows, until the server has taken the one that
@@ -113,9 +114,9 @@ impl Books {
     /// Wants this content in the store, and says under which number.
     pub(crate) fn want(&mut self, content: Content, origin: Origin) -> u64 {
         if let Content::Pair(pair) = &content {
-            // A server may give a refresh token once more: then it is the live one again.
-            let live = hash(pair);
-            self.spent.retain(|spent| *spent != live);
+            // A server may give a token once more: then it is the live one again.
+            let live = [hash(pair), hash_of_access(pair)];
+            self.spent.retain(|spent| !live.contains(spent));
         }
         self.desired = content;
         self.origin = origin;
@@ -149,14 +150,19 @@ impl Books {
         remember(&mut self.spent, live);
     }
 
+    /// The server gave a new access token, and the refresh token stays: this pair is older than that one.
+    pub(crate) fn outlived(&mut self, pair: &Tokens) {
+        remember(&mut self.spent, hash_of_access(pair));
+    }
+
     /// Another process's pair came in place of this one.
     pub(crate) fn replaced(&mut self, pair: &Tokens) {
         remember(&mut self.replaced, hash(pair));
     }
 
-    /// Whether this pair's refresh token is one that this session has exchanged.
+    /// Whether this pair's refresh token is one that this session has exchanged, or its access token one that was replaced.
     fn is_spent(&self, loaded: &Tokens) -> bool {
-        self.spent.contains(&hash(loaded))
+        self.spent.contains(&hash(loaded)) || self.spent.contains(&hash_of_access(loaded))
     }
 
     /// This content is there already: it was loaded.
@@ -230,9 +236,7 @@ impl Books {
     /// Whether the store holds this pair, or one that another process got with it: of the same sign-in, and not exchanged here.
     fn was_made(&self, loaded: &Tokens, pair: &Tokens) -> bool {
         let same_sign_in = loaded.sign_in_id().is_some() && loaded.sign_in_id() == pair.sign_in_id();
-        // Of two with one refresh token the older may be there. Written over, it costs a refresh, and no token.
-        let rotated = loaded.refresh_token() != pair.refresh_token() && !self.is_spent(loaded);
-        loaded.same_pair(pair) || (same_sign_in && rotated)
+        loaded.same_pair(pair) || (same_sign_in && !self.is_spent(loaded))
     }
 
     /// Wants the newest content tried again.
@@ -362,6 +366,13 @@ fn is_anothers(base: &Tokens, loaded: &Tokens) -> bool {
 fn hash(pair: &Tokens) -> u64 {
     let mut hasher = DefaultHasher::new();
     (pair.sign_in_id(), pair.refresh_token().map(RefreshToken::reveal)).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The same of the access token.
+fn hash_of_access(pair: &Tokens) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    ("access", pair.sign_in_id(), pair.access_token().reveal()).hash(&mut hasher);
     hasher.finish()
 }
 

@@ -207,3 +207,22 @@ fn a_further_try_is_done_where_it_was_made_or_has_come_to_nothing() {
     assert!(!done(Content::Nothing, &pair("1", 1)));
     assert!(!done(Content::NothingFor(pair("0", 1)), &pair("1", 2)), "that looks for itself");
 }
+
+#[test]
+fn an_access_token_that_the_server_gives_once_more_is_not_outlived() {
+    let stays = |access: &str| {
+        let tokens = Tokens::new(access).unwrap().with_refresh_token("R0");
+        Arc::new(tokens.with_sign_in_id(pair("0", 1).sign_in_id()))
+    };
+    let mut books = written(&stays("T0"));
+    for (before, after) in [("T0", "T1"), ("T1", "T0")] {
+        books.outlived(&stays(before));
+        books.want(Content::Pair(stays(after)), Origin::Flight);
+        drop(books.answered(&books.due().unwrap(), Ok(())));
+    }
+
+    assert_eq!(books.read(Some(&stays("T1"))), Reading::SaveFirst);
+    books.want(Content::Pair(stays("T2")), Origin::Flight);
+    drop(books.answered(&books.due().unwrap(), Ok(())));
+    assert_eq!(books.read(Some(&stays("T0"))), Reading::Rotated);
+}

@@ -186,6 +186,8 @@ impl State {
         }
         if before.refresh_token() != candidate.tokens.refresh_token() {
             self.books.exchanged(&before);
+        } else if before.access_token() != candidate.tokens.access_token() {
+            self.books.outlived(&before);
         }
         if let Some(slot) = self.flight.as_mut().filter(|_| up) {
             slot.obtained = Some(candidate.clone());

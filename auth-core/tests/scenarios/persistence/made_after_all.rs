@@ -401,3 +401,22 @@ fn a_refresh_token_that_stays_is_not_spent() {
 
     assert_eq!(world.refresher.calls(), 0);
 }
+
+/// J1, K9: an older pair of its own that comes back late is not adopted either where the refresh token stays.
+#[test]
+fn an_older_pair_with_the_same_refresh_token_is_not_adopted() {
+    let stays = |n| Tokens::new(format!("T{n}")).unwrap().with_refresh_token("R");
+    let world = World::new();
+    world.sign_in(stays(0));
+    let first = world.store.content();
+    let waiting = world.rejected("/notes");
+    world.refresh_answers(stays(1));
+    assert_eq!(world.api_answers(200).as_deref(), Some("T1"));
+    assert_eq!(status(&waiting), 200);
+    world.store.put(first);
+
+    let _waiting = world.rejected("/notes");
+
+    assert_eq!(world.refresher.presented(), ["R", "R"]);
+    assert_eq!(world.stored().as_deref(), Some("T1"));
+}
