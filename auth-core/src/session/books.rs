@@ -143,11 +143,10 @@ impl Books {
 
     /// This pair's refresh token was exchanged for another: it was live until now, and those that it had replaced were not.
     pub(crate) fn exchanged(&mut self, pair: &Tokens) {
-        let live = hash(pair);
-        for replaced in std::mem::take(&mut self.replaced).into_iter().filter(|replaced| *replaced != live) {
+        for replaced in std::mem::take(&mut self.replaced) {
             remember(&mut self.spent, replaced);
         }
-        remember(&mut self.spent, live);
+        remember(&mut self.spent, hash(pair));
     }
 
     /// The server gave a new access token, and the refresh token stays: this pair is older than that one.
@@ -168,7 +167,6 @@ impl Books {
     /// This content is there already: it was loaded.
     pub(crate) fn found(&mut self, loaded: Option<Arc<Tokens>>) {
         self.desired = loaded.clone().map_or(Content::Nothing, Content::Pair);
-        self.doubt = false;
         self.origin = Origin::Store;
         self.written = self.number;
         self.tried = self.number;
@@ -324,7 +322,6 @@ impl Books {
         }
         if same(loaded, memory.map(|tokens| &**tokens)) {
             self.base = memory.cloned();
-            self.doubt = false;
             self.written = self.number;
             return Reading::Ours;
         }

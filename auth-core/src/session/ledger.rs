@@ -408,7 +408,7 @@ impl Worker {
                 self.release(guard).await;
             }
             let mut regained = None;
-            if order.origin == Origin::Identity && self.is_wanted(&order) {
+            if order.origin == Origin::Identity {
                 (wrote, regained) = self.write_with(&order, None).await;
             }
             match regained {

@@ -186,7 +186,7 @@ impl State {
         }
         if before.refresh_token() != candidate.tokens.refresh_token() {
             self.books.exchanged(&before);
-        } else if before.access_token() != candidate.tokens.access_token() {
+        } else {
             self.books.outlived(&before);
         }
         if let Some(slot) = self.flight.as_mut().filter(|_| up) {
