@@ -1,7 +1,7 @@
 //! Writes that were made, though the store said that they had failed; and pairs that come back late.
 
-use auth_core::{PersistFailure, StoreError, Tokens};
-use auth_testkit::{HeldCall, Op, ScriptedStore, numbered};
+use auth_core::{Error, PersistFailure, StoreError, Tokens};
+use auth_testkit::{HeldCall, Op, Running, ScriptedStore, numbered};
 
 use super::{Neighbour, STORE_CALL, rotate, steps, steps_since};
 use crate::world::{World, status};
@@ -11,6 +11,14 @@ fn shared() -> (World, ScriptedStore) {
     let (store, handle) = ScriptedStore::new();
     handle.lockable();
     (World::on(store.clone(), handle, |session| session, |client| client), store)
+}
+
+/// Somebody signs in, and the save of that is under way.
+fn saving(world: &World, n: u64) -> (Running<Result<(), Error>>, HeldCall) {
+    world.store.hold(Op::Save);
+    let signed_in = world.runtime.start(world.session.sign_in(numbered(n)));
+    world.settle();
+    (signed_in, world.store.try_next_held().expect("it is saved"))
 }
 
 /// The save that is under way is made, and said to have failed.
@@ -36,11 +44,9 @@ fn refresh_elsewhere(world: &World, store: &ScriptedStore, n: u64) {
 /// refreshes it: the store holds T1 and R1, and this session has T0 and R0.
 fn made_and_refreshed_elsewhere() -> World {
     let (world, store) = shared();
-    world.store.hold(Op::Save);
-    let signed_in = world.runtime.start(world.session.sign_in(numbered(0)));
-    world.settle();
+    let (signed_in, save) = saving(&world, 0);
     world.store.fail_always(Op::Load, true);
-    lies(&world, world.store.try_next_held().unwrap());
+    lies(&world, save);
     assert!(signed_in.take().expect("it was tried twice").is_err());
     assert!(world.store.try_next_held().is_none(), "who cannot look does not write");
     world.store.fail_always(Op::Load, false);
@@ -154,12 +160,9 @@ fn a_store_that_hangs_leaves_the_refresher_its_time() {
 #[test]
 fn a_live_rotation_is_not_offered_for_revocation() {
     let world = World::new();
-    world.store.hold(Op::Save);
     world.store.fail_always(Op::Load, true);
     drop(world.session.sign_out());
-    let signed_in = world.runtime.start(world.session.sign_in(numbered(0)));
-    world.settle();
-    let save = world.store.try_next_held().unwrap();
+    let (signed_in, save) = saving(&world, 0);
     world.store.put(save.tokens().cloned());
     world.store.put_rotated(numbered(1));
     world.store.fail_always(Op::Load, false);
@@ -222,10 +225,7 @@ fn a_sign_in_that_may_be_there_is_cleared() {
     for overtaken in [true, false] {
         let (world, _store) = shared();
         world.sign_in(numbered(0));
-        world.store.hold(Op::Save);
-        let _signed_in = world.runtime.start(world.session.sign_in(numbered(5)));
-        world.settle();
-        let save = world.store.try_next_held().unwrap();
+        let (_signed_in, save) = saving(&world, 5);
         world.store.fail_next(Op::Load, 1);
         let early = overtaken.then(|| world.runtime.start(world.session.sign_out()));
         world.settle();
@@ -266,10 +266,7 @@ fn a_clear_that_was_overtaken_is_made_all_the_same() {
 fn what_a_sign_out_has_overtaken_is_not_written_any_more() {
     for case in ["failed", "conflict", "looking"] {
         let (world, _store) = shared();
-        world.store.hold(Op::Save);
-        let _signed_in = world.runtime.start(world.session.sign_in(numbered(0)));
-        world.settle();
-        let save = world.store.try_next_held().unwrap();
+        let (_signed_in, save) = saving(&world, 0);
         let failed = StoreError::new("full");
         let out = if case == "looking" {
             world.store.hold(Op::Load);
@@ -295,10 +292,7 @@ fn what_a_sign_out_has_overtaken_is_not_written_any_more() {
 #[test]
 fn what_another_sign_in_has_overtaken_is_answered_with_it() {
     let (world, _store) = shared();
-    world.store.hold(Op::Save);
-    let first = world.runtime.start(world.session.sign_in(numbered(0)));
-    world.settle();
-    let save = world.store.try_next_held().unwrap();
+    let (first, save) = saving(&world, 0);
     let second = world.runtime.start(world.session.sign_in(numbered(5)));
     world.settle();
 
