@@ -73,7 +73,8 @@ use server::Server;
 /// # Errors
 ///
 /// A [`RedisStoreError`] as the source, with a [kind](RedisStoreErrorKind) for each thing that somebody can do about it. A question
-/// on a connection that turns out to be broken is asked once more before it fails; any takes five seconds at most.
+/// on a connection that turns out to be broken or gives no answer is asked again, twice at most, before it fails; any takes five
+/// seconds at most.
 ///
 /// A write of a guard is also a [conflict](StoreError::is_conflict) where somebody has written without the lock since the guard
 /// has loaded: a sign-in is not undone by a refresh that began before it.

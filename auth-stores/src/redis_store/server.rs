@@ -16,6 +16,9 @@ use super::scripts::{ACQUIRE, FORMAT, RELEASE, Step, WRITE};
 /// hold up those behind it for ever.
 const COMMAND: Duration = Duration::from_secs(5);
 
+/// A connection that breaks can swallow one question, and refuse the next.
+const ASKED_AGAIN: u8 = 2;
+
 /// How long a session in which nobody is signed in is remembered: longer than any write to it can be under way.
 const EMPTY: Duration = Duration::from_secs(3600);
 
@@ -186,16 +189,21 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Server<C> {
         .await
     }
 
-    /// An answer in time. Where the connection is found to be broken the question is asked once more: the next one may be
-    /// whole, and every question here may be asked twice.
+    /// An answer in time. Where the connection is found to be broken, or gives no answer as one that breaks just then, the question is
+    /// asked again: the next one may be whole, and every question here may be asked more than once.
     async fn answer<'a, T, F>(&'a self, ask: impl Fn(C, &'a Self) -> F) -> Result<T, RedisStoreError>
     where
         F: Future<Output = RedisResult<T>>,
     {
         let asked = async {
-            match ask(self.connection.clone(), self).await {
-                Err(error) if error.is_connection_dropped() => ask(self.connection.clone(), self).await,
-                answered => answered,
+            let mut left = ASKED_AGAIN;
+            loop {
+                match ask(self.connection.clone(), self).await {
+                    Err(error) if left > 0 && (error.is_connection_dropped() || error.is_timeout()) => {
+                        left -= 1;
+                    }
+                    answered => return answered,
+                }
             }
         };
         match select(std::pin::pin!(asked), self.runtime.sleep(COMMAND)).await {
