@@ -14,8 +14,8 @@
 //! | what "your token is no good" looks like | [`ChallengePolicy`] | [`StandardChallenge`], [`challenge_fn`] |
 //! | an async runtime | [`Runtime`] | `StandaloneRuntime`, `TokioRuntime` of `auth-reqwest` |
 //!
-//! A trait with async functions is implemented under [`#[async_trait]`](macro@async_trait), which is exported here. (Where that was forgotten,
-//! rustc finds that lifetimes do not match: E0195.)
+//! A trait with async functions is implemented under [`#[async_trait]`](macro@async_trait), which is exported here. (Where that was
+//! forgotten, rustc finds that lifetimes do not match: E0195.)
 //!
 //! [`Session`] keeps one identity's tokens fresh, [`Sessions`] those of many, and [`AuthClient`] sends requests with them:
 //!

@@ -131,7 +131,7 @@ impl TransportError {
     }
 
     /// With the mark that nothing was sent, and that trying again helps nobody: the library cannot read the URI, or lacks what it
-    /// runs on. What such an error costs a refresh is told as [`Misconfigured`](crate::ErrorKind::Misconfigured).
+    /// runs on. A refresh that meets it fails as [`Misconfigured`](crate::ErrorKind::Misconfigured).
     #[must_use]
     pub fn unsendable(mut self) -> Self {
         self.unsendable = true;

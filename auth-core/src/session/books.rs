@@ -28,7 +28,7 @@ pub(crate) struct Books {
     written: u64,
     tried: u64,
     /// The number of the newest sign-in or sign-out. Until a write of that number or a newer one has succeeded, nothing that
-    /// the store holds overrules it: not after a refresh either.
+    /// the store holds overrules it, but what another process has made of it: not after a refresh either.
     identity: u64,
     /// Of the newest of which a write was begun: it may have been made, whatever was answered.
     begun: u64,
@@ -36,9 +36,8 @@ pub(crate) struct Books {
     doubt: bool,
     /// What this session last loaded, saved, cleared or adopted there. Empty at first.
     base: Option<Arc<Tokens>>,
-    /// The refresh tokens that this session exchanged last, the newest at the end: whoever writes one of them again is late. Where a
-    /// refresh token stays, the access tokens that were got with it.
-    /// By their hashes: nobody needs the texts any more.
+    /// The refresh tokens that this session exchanged last, the newest at the end: whoever writes one of them again is late. Where
+    /// a refresh token stays, the access tokens that were replaced. By their hashes: nobody needs the texts any more.
     spent: VecDeque<u64>,
     /// Those that another process's pair has replaced. Which of the two is older nobody knows, until the server has taken the one that
     /// came instead: then these are spent as well.
@@ -355,8 +354,9 @@ fn remember(hashes: &mut VecDeque<u64>, newest: u64) {
 /// Whether this is surely somebody else's than the pair that was there: a store may lose the id, and two may sign in with one pair.
 fn is_anothers(base: &Tokens, loaded: &Tokens) -> bool {
     let ids = base.sign_in_id().zip(loaded.sign_in_id());
-    let secrets = |pair: &Tokens| (pair.access_token().clone(), pair.refresh_token().cloned());
-    ids.is_some_and(|(one, other)| one != other) && secrets(base) != secrets(loaded)
+    let same_secrets =
+        base.access_token() == loaded.access_token() && base.refresh_token() == loaded.refresh_token();
+    ids.is_some_and(|(one, other)| one != other) && !same_secrets
 }
 
 /// Of the refresh token, and of whose it is.
