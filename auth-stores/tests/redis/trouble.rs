@@ -1,7 +1,12 @@
 //! Servers that are down, full, read-only, busy or restarted, and connections that break.
 
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use auth_core::{ErrorKind, Session, StandaloneRuntime, TokenStore};
-use auth_stores::redis::{Cmd, cmd};
+use auth_stores::redis::aio::{ConnectionLike, ConnectionManager};
+use auth_stores::redis::{Cmd, Pipeline, RedisFuture, Value, cmd};
 use auth_stores::{RedisStore, RedisStoreError, RedisStoreErrorKind as Kind};
 use auth_testkit::{ManualRuntime, ScriptedRefresher, numbered};
 
@@ -24,6 +29,49 @@ fn a_connection_that_was_broken_is_no_error_on_smol_either() {
     let server = Server::start();
     let connection = block_on(async { server.client().get_connection_manager().await.unwrap() });
     survives_breaks(&server, &RedisStore::new(connection, StandaloneRuntime::new(), "s"));
+}
+
+/// A connection that swallows some questions: so does one that the server closes just as they are written.
+#[derive(Clone)]
+struct Swallows(ConnectionManager, Arc<AtomicUsize>);
+
+impl ConnectionLike for Swallows {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        let swallowed = self.1.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        if swallowed.is_ok() {
+            return Box::pin(async { Err(io::Error::from(io::ErrorKind::TimedOut).into()) });
+        }
+        self.0.req_packed_command(command)
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        self.0.req_packed_commands(pipeline, offset, count)
+    }
+
+    fn get_db(&self) -> i64 {
+        self.0.get_db()
+    }
+}
+
+#[test]
+fn a_question_that_was_swallowed_is_asked_again_and_not_for_ever() {
+    let server = Server::start();
+    let connection = block_on(async { server.client().get_connection_manager().await.unwrap() });
+    let swallow = Arc::new(AtomicUsize::new(0));
+    let store = RedisStore::new(Swallows(connection, Arc::clone(&swallow)), StandaloneRuntime::new(), "s");
+
+    swallow.store(2, Ordering::Relaxed);
+    block_on(store.save(&numbered(0))).unwrap();
+    swallow.store(2, Ordering::Relaxed);
+    assert_eq!(block_on(stored(&store)).as_deref(), Some("T0"));
+    swallow.store(3, Ordering::Relaxed);
+    assert_eq!(kind(block_on(store.load())), Kind::Unreachable);
+    assert_eq!(swallow.load(Ordering::Relaxed), 0);
 }
 
 fn survives_breaks(server: &Server, store: &impl TokenStore) {
