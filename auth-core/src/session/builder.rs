@@ -170,7 +170,7 @@ impl SessionBuilder {
         self
     }
 
-    /// How many tokens may be rejected as soon as they were issued within 30 s, before requests fail as
+    /// How many tokens may be replaced within 30 s because they were rejected, before requests fail as
     /// [`ExcessiveRefresh`](crate::ErrorKind::ExcessiveRefresh). Default: 5, which a change of keys at the server may cost; more are
     /// a server that no refresh helps against. `None` switches the limit off.
     pub fn max_rejections(mut self, most: Option<usize>) -> Self {
